@@ -1,0 +1,30 @@
+/* window.h — how far to read ahead of a reader. Pure.
+ *
+ * Sequential readers double their window from WINDOW_FIRST up to the limit; a jump within the tolerance
+ * keeps it, any other jump resets it; readers that keep jumping get small ranges.
+ */
+#ifndef FS_CACHE_WINDOW_H
+#define FS_CACHE_WINDOW_H
+
+#include <stdint.h>
+
+enum {
+	WINDOW_RANDOM = 128 * 1024,
+	WINDOW_FIRST = 1024 * 1024,
+	WINDOW_FORWARD_TOLERANCE = 8 * 1024 * 1024,
+	WINDOW_BACKWARD_TOLERANCE = 1024 * 1024,
+	WINDOW_RANDOM_AFTER = 3, /* jumps in a row */
+};
+
+struct read_window { /* per open file; zero-initialised */
+	uint64_t expected;  /* where a sequential reader would go on */
+	uint64_t size;      /* current window in bytes; 0: nothing read yet */
+	unsigned jumps;     /* in a row */
+};
+
+/* Notes a read of [offset, offset+len) and returns until where (exclusive, <= file_size) data should be
+ * fetched, at least offset+len clipped to the file. limit: bytes. */
+uint64_t read_window_advance(struct read_window *window, uint64_t offset, uint64_t len, uint64_t file_size,
+                             uint64_t limit);
+
+#endif

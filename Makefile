@@ -1,0 +1,180 @@
+# s3mount: `make help` lists what can be done.
+
+VERSION := 0.1.0
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CFLAGS  ?= -O2 -g
+PYTHON  := build/venv/bin/python3
+
+# SAN=address,undefined or SAN=thread builds into a directory of its own.
+comma := ,
+SAN   ?=
+BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+BIN   := $(BUILD)/bin
+OBJ   := $(BUILD)/obj
+
+PACKAGES := fuse3 libcurl libxml2 openssl sqlite3 libmicrohttpd libcjson
+PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PACKAGE_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
+ifeq ($(SAN),)
+HARDENING := -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else
+HARDENING := -fPIE -fno-omit-frame-pointer -fsanitize=$(SAN)
+endif
+
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING)
+ALL_CPPFLAGS := -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DS3MOUNT_VERSION='"$(VERSION)"' \
+	$(PACKAGE_CFLAGS) $(CPPFLAGS)
+# --as-needed: each program carries only the libraries of the rooms that it uses.
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+ALL_LIBS := $(PACKAGE_LIBS) -lpthread $(LDLIBS)
+
+# Sources are found, not listed: a new file in a room is part of the build.
+MAINS := fs/main.c plugin/main.c
+SOURCES := $(sort $(filter-out $(MAINS),$(shell find common fs plugin -name '*.c' 2>/dev/null)))
+SERVER_SOURCES := $(sort $(wildcard tests/s3server/*.c))
+TOOL_SOURCES := $(sort $(wildcard tests/lib/*.c))
+UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_HELPERS := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
+ALL_SOURCES := $(SOURCES) $(wildcard $(MAINS)) $(SERVER_SOURCES) $(TOOL_SOURCES) \
+	$(UNIT_SOURCES) $(UNIT_HELPERS)
+
+objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
+LIBRARY := $(BUILD)/libs3mount.a
+PROGRAMS := $(if $(wildcard fs/main.c),$(BIN)/s3mount) \
+	$(if $(wildcard plugin/main.c),$(BIN)/s3mount-plugin) \
+	$(if $(SERVER_SOURCES),$(BIN)/s3server)
+TOOLS := $(patsubst tests/lib/%.c,$(BIN)/%,$(TOOL_SOURCES))
+UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.PHONY: all tools units demo check check-unit check-mount check-swarm lint format install bench \
+	plugin clean deps help print-version FORCE
+
+## Build the programs into build/bin (SAN=address,undefined or SAN=thread: with sanitizers)
+all: $(PROGRAMS)
+
+tools: $(TOOLS)
+units: $(UNITS)
+
+## Mount a bucket of an embedded S3 server and do real work in it (installs what is missing)
+demo:
+	@tests/demo.sh
+
+## Install what is missing, build, and run all tests
+check:
+	@tests/check.sh
+
+## Unit tests
+check-unit: units
+	@tests/lib/run-unit.sh $(UNITS)
+
+## Real mounts on three S3 servers (PYTEST='-k name', SERVERS=embedded,radosgw,versitygw)
+check-mount: all tools
+	@tests/lib/install-deps.sh test
+	@$(PYTHON) -m pytest tests/mount $(if $(SERVERS),--servers=$(SERVERS)) $(PYTEST)
+
+## The plugin in a Swarm of several nodes on this machine (PYTEST='-k name')
+check-swarm: all tools
+	@tests/lib/install-deps.sh test
+	@$(PYTHON) -m pytest tests/swarm $(PYTEST)
+
+## Style, layers, sizes and static analysis of the sources
+lint: | $(BUILD)/.packages
+	@CPPFLAGS="$(subst ",\",$(ALL_CPPFLAGS))" JOBS=$(JOBS) tests/lint.sh
+
+## Rewrite the C sources in the project's style
+format:
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
+
+## Install s3mount, its man page and the mount(8) helper (DESTDIR, PREFIX)
+install: $(BIN)/s3mount $(BUILD)/s3mount.8
+	install -D -m 755 $(BIN)/s3mount $(DESTDIR)$(PREFIX)/bin/s3mount
+	install -D -m 644 $(BUILD)/s3mount.8 $(DESTDIR)$(PREFIX)/share/man/man8/s3mount.8
+	install -d $(DESTDIR)/sbin
+	ln -sfn $(PREFIX)/bin/s3mount $(DESTDIR)/sbin/mount.fuse.s3mount
+
+## s3mount, s3fs, rclone and the local file system side by side (BENCH='--help' for options)
+bench:
+	@tests/lib/install-deps.sh test
+	@$(MAKE) --no-print-directory all tools
+	@$(PYTHON) tests/bench/bench.py $(BENCH)
+
+ifneq ($(wildcard docker/plugin.mk),)
+include docker/plugin.mk
+else
+plugin:
+	@echo "docker/plugin.mk is missing" >&2; exit 1
+endif
+
+## Install what building needs (Debian 12 and 13, as root)
+deps:
+	@tests/lib/install-deps.sh build
+
+## Remove all that was built
+clean:
+	rm -rf build
+
+## This list
+help:
+	@awk '/^## /{text=substr($$0,4)} /^[a-z-]+:/ && text{split($$1,t,":"); \
+		printf "  make %-12s %s\n", t[1], text; text=""} /^$$/{text=""}' \
+		Makefile $(wildcard docker/plugin.mk)
+
+print-version:
+	@echo $(VERSION)
+
+# Says at once what to do when a library is missing, before the compiler does it at length.
+$(BUILD)/.packages:
+	@mkdir -p $(BUILD)
+	@pkg-config --print-errors --exists $(PACKAGES) || \
+		{ echo "A library is missing: make deps (as root) installs it." >&2; exit 1; }
+	@touch $@
+
+# Changes when the flags do, so that nothing stale is linked.
+FLAGS := $(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(ALL_LDFLAGS)
+$(BUILD)/.flags: FORCE | $(BUILD)/.packages
+	@echo '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS))' >$@
+
+$(OBJ)/%.o: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) -MMD -MP -c -o $@ $<
+
+# The list of members: an archive must lose what the tree has lost.
+$(BUILD)/.members: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' >$@
+
+$(LIBRARY): $(call objects,$(SOURCES)) $(BUILD)/.members
+	@echo "  AR    $@"
+	@rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+link = @mkdir -p $(@D) && echo "  LD    $@" && \
+	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1) $(ALL_LIBS)
+
+$(BIN)/s3mount: $(OBJ)/fs/main.o $(LIBRARY)
+	$(call link)
+
+$(BIN)/s3mount-plugin: $(OBJ)/plugin/main.o $(LIBRARY)
+	$(call link)
+
+$(BIN)/s3server: $(call objects,$(SERVER_SOURCES)) $(LIBRARY)
+	$(call link)
+
+$(TOOLS): $(BIN)/%: $(OBJ)/tests/lib/%.o $(LIBRARY)
+	$(call link)
+
+$(UNITS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call objects,$(UNIT_HELPERS)) $(LIBRARY)
+	$(call link,-lcmocka)
+
+$(BUILD)/s3mount.8: $(BIN)/s3mount
+	@$< --man >$@
+
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SOURCES))

@@ -1,0 +1,55 @@
+#include "fs/cache/blob.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int blob_make(struct env *env, uint64_t id, bool create, struct blob **out)
+{
+	struct blob *blob = calloc(1, sizeof(*blob));
+	int err;
+
+	if (!blob)
+		return -ENOMEM;
+	blob->env = env;
+	blob->id = id;
+	blob->refs = 1;
+	err = create ? env->disk->ops->create(env->disk, id, &blob->file)
+	             : env->disk->ops->open(env->disk, id, &blob->file);
+	if (err) {
+		free(blob);
+		return err;
+	}
+	*out = blob;
+	return 0;
+}
+
+int blob_create(struct env *env, uint64_t id, struct blob **out)
+{
+	return blob_make(env, id, true, out);
+}
+
+int blob_open(struct env *env, uint64_t id, struct blob **out)
+{
+	return blob_make(env, id, false, out);
+}
+
+struct blob *blob_ref(struct blob *blob)
+{
+	blob->refs++;
+	return blob;
+}
+
+void blob_unref(struct blob *blob)
+{
+	if (!blob || --blob->refs > 0)
+		return;
+	blob->env->disk->ops->close(blob->file);
+	if (blob->discard)
+		blob->env->disk->ops->remove(blob->env->disk, blob->id);
+	free(blob);
+}
+
+void blob_discard(struct blob *blob)
+{
+	blob->discard = true;
+}

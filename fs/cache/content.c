@@ -1,0 +1,379 @@
+#include "fs/cache/content.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/check.h"
+
+static struct content *content_alloc(struct cache *cache, void *owner)
+{
+	struct content *content = calloc(1, sizeof(*content));
+
+	if (!content)
+		return NULL;
+	content->cache = cache;
+	content->owner = owner;
+	content->refs = 1;
+	list_init(&content->fetches);
+	wait_queue_init(&content->progress);
+	list_append(&cache->lru, &content->lru);
+	return content;
+}
+
+void content_account(struct content *content)
+{
+	struct cache *cache = content->cache;
+	uint64_t used = extent_total(&content->valid);
+	uint64_t dirty = extent_total(&content->changed) + extent_total(&content->frozen);
+	bool less = dirty < content->accounted_dirty;
+
+	cache->used += used - content->accounted_used;
+	cache->dirty += dirty - content->accounted_dirty;
+	content->accounted_used = used;
+	content->accounted_dirty = dirty;
+	if (less)
+		wait_wake_all(&cache->room);
+}
+
+int content_create(struct cache *cache, uint64_t size, void *owner, struct content **out)
+{
+	struct content *content = content_alloc(cache, owner);
+	int err;
+
+	if (!content)
+		return -ENOMEM;
+	err = blob_create(cache->env, cache_new_file_id(cache), &content->blob);
+	if (!err && size > 0)
+		err = blob_truncate(content->blob, size);
+	if (err) {
+		content_unref(content);
+		return err;
+	}
+	content->size = content->base_len = size;
+	*out = content;
+	return 0;
+}
+
+int content_adopt(struct cache *cache, uint64_t file_id, bool complete, uint64_t base_len,
+                  const struct extent_set *dirty, void *owner, struct content **out)
+{
+	struct content *content = content_alloc(cache, owner);
+	int err;
+
+	if (!content)
+		return -ENOMEM;
+	err = blob_open(cache->env, file_id, &content->blob);
+	if (!err)
+		err = cache->env->disk->ops->size(content->blob->file, &content->size);
+	if (!err && complete)
+		err = extent_add(&content->valid, 0, content->size);
+	for (size_t i = 0; !err && dirty && i < dirty->count; i++) {
+		err = extent_add(&content->valid, dirty->items[i].start, dirty->items[i].end);
+		if (!err)
+			err = extent_add(&content->changed, dirty->items[i].start,
+			                 dirty->items[i].end);
+	}
+	if (err) {
+		content->keep_file = true;
+		content_unref(content);
+		return err;
+	}
+	content->base_len = base_len < content->size ? base_len : content->size;
+	content_account(content);
+	*out = content;
+	return 0;
+}
+
+struct content *content_ref(struct content *content)
+{
+	content->refs++;
+	return content;
+}
+
+void content_unref(struct content *content)
+{
+	if (!content || --content->refs > 0)
+		return;
+	CHECK(list_empty(&content->fetches) && !content->frozen_active);
+	if (content->blob && !content->keep_file)
+		blob_discard(content->blob);
+	blob_unref(content->blob);
+	extent_set_free(&content->valid);
+	extent_set_free(&content->changed);
+	extent_set_free(&content->frozen);
+	extent_set_free(&content->inflight);
+	content_account(content);
+	list_remove(&content->lru);
+	free(content);
+}
+
+void content_abandon(struct content *content, bool keep_file)
+{
+	content->keep_file = keep_file;
+	content->owner = NULL;
+	content_cancel_fetches(content);
+	content_unref(content);
+}
+
+bool content_is_complete(const struct content *content)
+{
+	return extent_contains(&content->valid, 0, content->size);
+}
+
+bool content_is_dirty(const struct content *content)
+{
+	return content->changed.count > 0 || content->frozen_active;
+}
+
+bool content_is_evictable(const struct content *content)
+{
+	return content->owner && content->pins == 0 && content->refs == 1 && !content_is_dirty(content);
+}
+
+void content_touch(struct content *content)
+{
+	list_remove(&content->lru);
+	list_append(&content->cache->lru, &content->lru);
+}
+
+/* How much more to fetch now: the next stretch once the reader has used half of what was asked for. */
+static void read_ahead(struct content *content, const struct content_origin *origin,
+                       struct read_window *window, uint64_t offset, uint64_t end)
+{
+	uint64_t target, ahead, valid_end;
+
+	if (content->size <= CONTENT_SMALL) {
+		content_fetch(content, origin, 0, content->size);
+		return;
+	}
+	target = window ? read_window_advance(window, offset, end - offset, content->size,
+	                                      CONTENT_AHEAD)
+	                : end;
+	content_fetch(content, origin, offset, end);
+	ahead = end;
+	do {
+		valid_end = extent_run_end(&content->valid, ahead);
+		ahead = extent_run_end(&content->inflight, valid_end);
+	} while (ahead > valid_end && ahead < target);
+	if (ahead < target && (ahead - end) * 2 < target - end)
+		content_fetch(content, origin, ahead, target);
+}
+
+/* Waits until [start, end) is valid, asking for what is missing. */
+static int wait_valid(struct content *content, const struct content_origin *origin,
+                      struct read_window *window, uint64_t start, uint64_t end)
+{
+	uint64_t deadline = env_after(content->cache->env, DEADLINE_BULK);
+
+	if (window && content->size > CONTENT_SMALL && !content_is_complete(content))
+		read_ahead(content, origin, window, start, end);
+	while (!extent_contains(&content->valid, start, end)) {
+		unsigned failures = content->failures;
+		struct extent gap;
+		int err;
+
+		if (!origin->etag)
+			return -EIO;
+		if (window)
+			content_fetch(content, origin, start, end);
+		else
+			read_ahead(content, origin, NULL, start, end);
+		err = fiber_wait(&content->progress, deadline, WAIT_INTERRUPTIBLE);
+		if (err)
+			return err;
+		if (end > content->size)
+			end = content->size > start ? content->size : start;
+		if (content->failures != failures &&
+		    extent_first_gap(&content->valid, start, end, &gap) &&
+		    !extent_intersects(&content->inflight, gap.start, gap.start + 1))
+			return content->failure;
+	}
+	return 0;
+}
+
+ssize_t content_read(struct content *content, const struct content_origin *origin,
+                     struct read_window *window, void *data, size_t len, uint64_t offset)
+{
+	struct read_window *ahead = content->size > CONTENT_SMALL ? window : NULL;
+	uint64_t end;
+	ssize_t got;
+	int err;
+
+	if (offset >= content->size)
+		return 0;
+	end = len < content->size - offset ? offset + len : content->size;
+	content->pins++;
+	err = wait_valid(content, origin, ahead, offset, end);
+	/* The file may have been cut meanwhile: then there is less, or nothing, to read. */
+	if (!err && end > content->size)
+		end = content->size > offset ? content->size : offset;
+	got = err ? err : blob_read(content->blob, data, (size_t)(end - offset), offset);
+	content->pins--;
+	content_touch(content);
+	return got;
+}
+
+int content_hydrate(struct content *content, const struct content_origin *origin, uint64_t start,
+                    uint64_t end)
+{
+	int err = 0;
+
+	if (end > content->size)
+		end = content->size;
+	content->pins++;
+	/* In steps, so that a large range does not flood the queue of requests. */
+	while (!err && start < end) {
+		uint64_t step = end - start < CONTENT_AHEAD ? end : start + CONTENT_AHEAD;
+
+		err = wait_valid(content, origin, NULL, start, step);
+		start = step;
+		if (end > content->size)
+			end = content->size;
+	}
+	content->pins--;
+	return err;
+}
+
+/* Bytes between the old end and start become zeros that are ours. */
+static int extend_to(struct content *content, uint64_t start)
+{
+	int err = 0;
+
+	if (start > content->size) {
+		err = extent_add(&content->valid, content->size, start);
+		if (!err)
+			err = extent_add(&content->changed, content->size, start);
+	}
+	return err;
+}
+
+int content_write(struct content *content, const void *data, size_t len, uint64_t offset)
+{
+	uint64_t end = offset + len;
+	int err = 0;
+
+	if (len == 0)
+		return 0;
+	content->pins++;
+	content_stop_fetches(content, offset, end);
+	cache_make_room(content->cache, len);
+	if (content->snapshot)
+		err = snapshot_preserve(content->snapshot, offset, end);
+	if (!err)
+		err = blob_write(content->blob, data, len, offset);
+	if (!err)
+		err = extend_to(content, offset);
+	if (!err)
+		err = extent_add(&content->valid, offset, end);
+	if (!err)
+		err = extent_add(&content->changed, offset, end);
+	if (!err && end > content->size)
+		content->size = end;
+	content_account(content);
+	content->pins--;
+	content_touch(content);
+	return err;
+}
+
+int content_truncate(struct content *content, uint64_t size)
+{
+	uint64_t old = content->size;
+	int err = 0;
+
+	if (size == 0 && old > 0)
+		return content_reset(content);
+	content->pins++;
+	if (size < old) {
+		content_stop_fetches(content, size, old);
+		if (content->snapshot)
+			err = snapshot_preserve(content->snapshot, size, old);
+	}
+	if (!err)
+		err = blob_truncate(content->blob, size);
+	if (!err && size > old)
+		err = extend_to(content, size);
+	if (!err && size < old) {
+		err = extent_remove(&content->valid, size, UINT64_MAX);
+		if (!err)
+			err = extent_remove(&content->changed, size, UINT64_MAX);
+		if (content->base_len > size)
+			content->base_len = size;
+		if (content->next_base_len > size)
+			content->next_base_len = size;
+	}
+	if (!err)
+		content->size = size;
+	content_account(content);
+	content->pins--;
+	return err;
+}
+
+int content_reset(struct content *content)
+{
+	struct blob *fresh;
+	int err;
+
+	content->pins++;
+	content_stop_fetches(content, 0, UINT64_MAX);
+	content->pins--;
+	err = blob_create(content->cache->env, cache_new_file_id(content->cache), &fresh);
+	if (err)
+		return err;
+	blob_discard(content->blob);
+	blob_unref(content->blob);
+	content->blob = fresh;
+	content->snapshot = NULL;
+	content->reset_since_freeze = content->frozen_active;
+	extent_set_free(&content->valid);
+	extent_set_free(&content->changed);
+	content->size = content->base_len = content->next_base_len = 0;
+	content_account(content);
+	return 0;
+}
+
+int content_freeze(struct content *content, struct snapshot **out)
+{
+	int err;
+
+	CHECK(!content->frozen_active);
+	err = snapshot_create(content->blob, content->size, cache_new_file_id(content->cache), out);
+	if (err)
+		return err;
+	content->snapshot = *out;
+	content->frozen_active = true;
+	content->reset_since_freeze = false;
+	content->frozen = content->changed;
+	content->changed = (struct extent_set)EXTENT_SET_INIT;
+	content->frozen_base_len = content->base_len;
+	content->next_base_len = content->size;
+	return 0;
+}
+
+void content_thaw(struct content *content, struct snapshot *snapshot, bool published)
+{
+	CHECK(content->frozen_active);
+	content->frozen_active = false;
+	content->snapshot = NULL;
+	if (published) {
+		content->base_len = content->next_base_len;
+	} else if (!content->reset_since_freeze) {
+		for (size_t i = 0; i < content->frozen.count; i++) {
+			struct extent range = content->frozen.items[i];
+
+			if (range.end > content->size)
+				range.end = content->size;
+			if (range.start < range.end)
+				CHECK(extent_add(&content->changed, range.start, range.end) == 0);
+		}
+		if (content->next_base_len < content->frozen_base_len)
+			content->base_len = content->next_base_len;
+		else
+			content->base_len = content->frozen_base_len;
+	} else {
+		content->base_len = 0;
+	}
+	content->reset_since_freeze = false;
+	extent_set_free(&content->frozen);
+	snapshot_destroy(snapshot);
+	content_account(content);
+}

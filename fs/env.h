@@ -1,0 +1,64 @@
+/* env.h — everything outside of itself that the core touches: fibers, clock, disk, object store, journal
+ * and randomness. Real in s3mount, simulated in tests.
+ *
+ * Threads: owner thread of the executor. Owns none of the members.
+ */
+#ifndef FS_ENV_H
+#define FS_ENV_H
+
+#include "common/executor.h"
+#include "common/fiber.h"
+#include "common/s3/objstore.h"
+#include "fs/cache/disk.h"
+#include "fs/journal/journal.h"
+#include "fs/vfs/attributes.h"
+
+struct env {
+	struct executor *executor;
+	struct fiber_pool *fibers;
+	struct disk *disk;
+	struct objstore *store;
+	struct journal *journal;
+	uint64_t (*random)(void *context);
+	void *random_context;
+};
+
+/* How long the core lets one request of each kind go on, retries included. */
+#define DEADLINE_SMALL (30 * NSEC_PER_SEC) /* HEAD, LIST, DELETE: a caller waits */
+#define DEADLINE_BULK (120 * NSEC_PER_SEC) /* bodies and copies */
+
+static inline uint64_t env_now(struct env *env)
+{
+	return executor_monotonic(env->executor);
+}
+
+static inline uint64_t env_after(struct env *env, uint64_t ns)
+{
+	return executor_monotonic(env->executor) + ns;
+}
+
+/* Submits and waits; must run in a fiber. request->done and user are taken. A deadline of 0 becomes
+ * DEADLINE_SMALL from now. Returns result.err; the caller frees the result. */
+int env_s3(struct env *env, struct os_request *request);
+
+/* A batch of requests that run side by side, at most width at once. */
+struct s3_batch {
+	struct env *env;
+	unsigned width, running;
+	struct wait_queue changed;
+};
+void s3_batch_init(struct s3_batch *batch, struct env *env, unsigned width);
+/* Waits until there is room, then submits. user is taken; when the request ends, finished (may be NULL) is
+ * called with context. The request must live until then. */
+struct s3_batch_item {
+	struct os_request request;
+	struct s3_batch *batch;
+	void (*finished)(struct s3_batch_item *item);
+};
+void s3_batch_submit(struct s3_batch *batch, struct s3_batch_item *item);
+void s3_batch_wait(struct s3_batch *batch); /* for all of them */
+
+/* PUT_ID_LEN random hex digits and a NUL. */
+void env_put_id(struct env *env, char out[PUT_ID_LEN + 1]);
+
+#endif

@@ -1,0 +1,88 @@
+/* upload.h — one publication: an immutable view of a file becomes an object, or we learn why not.
+ *
+ * The order that makes it safe: the caller journals the put-id before it calls; a multipart upload's id is
+ * journalled before the first part is sent; a lost reply and a failed condition are resolved by HEAD and
+ * the put-id, never by guessing.
+ *
+ * Threads: owner thread, in a fiber. No lock is held.
+ */
+#ifndef FS_UPLOAD_UPLOAD_H
+#define FS_UPLOAD_UPLOAD_H
+
+#include "fs/cache/snapshot.h"
+#include "fs/env.h"
+#include "fs/upload/plan.h"
+
+/* What the server does with conditional requests; found out by upload_probe. */
+struct upload_capabilities {
+	bool put_if_none_match, put_if_match; /* PutObject */
+	bool complete;                        /* CompleteMultipartUpload, both conditions */
+	bool copy;                            /* CopyObject, conditions on the destination */
+	bool delete;                          /* DeleteObject, If-Match */
+};
+
+struct uploader {
+	struct env *env;
+	struct upload_capabilities can;
+	uint64_t part_size;
+	unsigned width; /* requests of one upload or copy side by side */
+	uint64_t next_intent, reserved_intents;
+};
+
+void uploader_init(struct uploader *uploader, struct env *env, uint64_t part_size, unsigned width,
+                   uint64_t next_intent);
+uint64_t uploader_intent_id(struct uploader *uploader);
+
+/* Files up to this many bytes are one PUT. */
+#define UPLOAD_SINGLE_MAX (UINT64_C(16) << 20)
+
+struct upload_job {
+	const char *key;
+	struct os_source body;            /* the whole view */
+	const char *base_etag;            /* the version that is replaced; "" : there must be none */
+	bool unconditional;               /* conflict=overwrite */
+	const char *put_id;               /* also in meta */
+	const struct os_meta *meta, *headers;
+	const char *content_type;
+	uint64_t base_len;                /* bytes from the start that equal base_etag's outside of changed; 0: all is new */
+	const struct extent_set *changed;
+};
+
+struct upload_outcome {
+	int err;                  /* 0 published; -ESTALE a foreign version is there; -EFBIG; else as os_result */
+	char etag[OS_ETAG_MAX];   /* of the published object; with -ESTALE: of the foreign one */
+	char code[64], message[256];
+};
+
+void upload_run(struct uploader *uploader, const struct upload_job *job, struct upload_outcome *outcome);
+
+/* Which ranges upload_run will read, so that the caller can have them ready; as a plan the caller frees.
+ * One part of the whole file when it goes by one PUT. Errors: -EFBIG, -ENOMEM. */
+int upload_plan(const struct uploader *uploader, uint64_t size, uint64_t base_len,
+                const struct extent_set *changed, struct plan *plan);
+
+/* Server-side copy of a whole object, in parts above what one CopyObject takes (5 GiB). */
+struct copy_job {
+	const char *source, *target;
+	uint64_t size;
+	const char *source_etag;  /* "" : any */
+	const char *target_etag;  /* NULL: any; "" : must not exist; used where the server can */
+	bool replace_meta;
+	const struct os_meta *meta, *headers;
+	const char *content_type;
+};
+void copy_run(struct uploader *uploader, const struct copy_job *job, struct upload_outcome *outcome);
+
+/* Tries conditional requests with scratch objects below prefix and removes them again. Sets can.
+ * Errors: the first request's failure (no permission to write, ..). */
+int upload_probe(struct uploader *uploader, const char *prefix, struct os_result *failure,
+                 void (*set_unquoted)(void *context, bool unquoted), void *context);
+
+/* internal to fs/upload */
+void upload_outcome_from(struct upload_outcome *outcome, const struct os_result *result);
+void multipart_upload(struct uploader *uploader, const struct upload_job *job, const struct plan *plan,
+                      struct upload_outcome *outcome, bool *ambiguous);
+struct os_condition upload_condition(const struct upload_job *job, bool supported_match,
+                                     bool supported_none);
+
+#endif

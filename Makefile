@@ -14,7 +14,7 @@ BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 BIN   := $(BUILD)/bin
 OBJ   := $(BUILD)/obj
 
-PACKAGES := fuse3 libcurl libxml2 openssl sqlite3 libmicrohttpd libcjson
+PACKAGES := fuse3 libcurl libxml-2.0 openssl sqlite3 libmicrohttpd libcjson
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 

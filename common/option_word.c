@@ -1,0 +1,186 @@
+#include "common/option_word.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define MOUNT_WORD(name)   {name, WORD_OF_MOUNT, WORD_IGNORED, NULL, NULL, NULL, NULL}
+#define FUSE_WORD(name)    {name, WORD_OF_FUSE, WORD_IGNORED, NULL, NULL, NULL, NULL}
+#define S3FS_IGNORED(name) {name, WORD_OF_S3FS, WORD_IGNORED, NULL, NULL, NULL, NULL}
+#define S3FS_ONLY(name, value, reason)                                                             \
+	{name, WORD_OF_S3FS, WORD_IGNORED, NULL, value, NULL, reason}
+#define S3FS_ALIAS(name, target, value, suffix)                                                    \
+	{name, WORD_OF_S3FS, WORD_ALIAS, target, value, suffix, NULL}
+#define S3FS_REFUSED(name, reason) {name, WORD_OF_S3FS, WORD_REFUSED, NULL, NULL, NULL, reason}
+#define SECRET(name)               {name, WORD_SECRET, WORD_REFUSED, NULL, NULL, NULL, secret_reason}
+
+static const char secret_reason[] = "keys are never given as options, where ps and logs show them; set "
+				    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use profile or "
+				    "passwd_file";
+static const char encryption_reason[] = "encryption chosen by the client is not supported; set the "
+					"default encryption of the bucket instead";
+static const char tls_reason[] = "certificates are always verified; name your own authority with "
+				 "ca_file";
+static const char class_reason[] = "storage classes are not supported; use a lifecycle rule of the "
+				   "bucket";
+
+/* mount(8) FILESYSTEM-INDEPENDENT MOUNT OPTIONS, fstab(5), systemd.mount(5), mount.fuse3(8), and the
+ * options of s3fs 1.90 to 1.95 (its man page). What s3fs does for tuning alone is ignored; what would
+ * store or protect data in another way than the user expects is refused. */
+const struct option_word option_words[] = {
+        {"rw", WORD_OF_MOUNT, WORD_ALIAS, "ro", "no", NULL, NULL},
+        MOUNT_WORD("defaults"),
+        MOUNT_WORD("_netdev"),
+        MOUNT_WORD("nofail"),
+        MOUNT_WORD("auto"),
+        MOUNT_WORD("noauto"),
+        MOUNT_WORD("user"),
+        MOUNT_WORD("nouser"),
+        MOUNT_WORD("users"),
+        MOUNT_WORD("owner"),
+        MOUNT_WORD("group"),
+        MOUNT_WORD("suid"),
+        MOUNT_WORD("nosuid"),
+        MOUNT_WORD("dev"),
+        MOUNT_WORD("nodev"),
+        MOUNT_WORD("exec"),
+        MOUNT_WORD("noexec"),
+        MOUNT_WORD("atime"),
+        MOUNT_WORD("noatime"),
+        MOUNT_WORD("relatime"),
+        MOUNT_WORD("norelatime"),
+        MOUNT_WORD("strictatime"),
+        MOUNT_WORD("nostrictatime"),
+        MOUNT_WORD("lazytime"),
+        MOUNT_WORD("nolazytime"),
+        MOUNT_WORD("diratime"),
+        MOUNT_WORD("nodiratime"),
+        MOUNT_WORD("async"),
+        MOUNT_WORD("sync"),
+        MOUNT_WORD("dirsync"),
+        MOUNT_WORD("silent"),
+        MOUNT_WORD("loud"),
+        MOUNT_WORD("mand"),
+        MOUNT_WORD("nomand"),
+        MOUNT_WORD("comment"),
+        MOUNT_WORD("x-*"),
+        MOUNT_WORD("X-*"),
+
+        FUSE_WORD("default_permissions"),
+        FUSE_WORD("nonempty"),
+        FUSE_WORD("big_writes"),
+        FUSE_WORD("hard_remove"),
+        FUSE_WORD("kernel_cache"),
+        FUSE_WORD("auto_cache"),
+        FUSE_WORD("auto_unmount"),
+        FUSE_WORD("fsname"),
+        FUSE_WORD("subtype"),
+        FUSE_WORD("max_read"),
+        FUSE_WORD("max_write"),
+        FUSE_WORD("max_readahead"),
+        FUSE_WORD("max_background"),
+        FUSE_WORD("entry_timeout"),
+        FUSE_WORD("negative_timeout"),
+
+        S3FS_ALIAS("url", "endpoint", NULL, NULL),
+        S3FS_ALIAS("host", "endpoint", NULL, NULL),
+        S3FS_ALIAS("use_path_request_style", "path_style", "on", NULL),
+        S3FS_ALIAS("mp_umask", "dirmask", NULL, NULL),
+        S3FS_ALIAS("public_bucket", "anonymous", NULL, NULL),
+        S3FS_ALIAS("use_cache", "cache", NULL, NULL),
+        S3FS_ALIAS("parallel_count", "parallel", NULL, NULL),
+        S3FS_ALIAS("multipart_size", "part_size", NULL, "M"),
+        S3FS_ALIAS("logfile", "log", NULL, NULL),
+
+        S3FS_ONLY("default_acl", "private", "access lists are not supported; use a bucket policy"),
+        S3FS_ONLY("storage_class", "standard", class_reason),
+        S3FS_ONLY("use_rrs", "0", class_reason),
+        S3FS_ONLY("ssl_verify_hostname", "2", tls_reason),
+        S3FS_IGNORED("iam_role"),
+        S3FS_IGNORED("imdsv1only"),
+        S3FS_IGNORED("retries"),
+        S3FS_IGNORED("tmpdir"),
+        S3FS_IGNORED("check_cache_dir_exist"),
+        S3FS_IGNORED("del_cache"),
+        S3FS_IGNORED("connect_timeout"),
+        S3FS_IGNORED("readwrite_timeout"),
+        S3FS_IGNORED("list_object_max_keys"),
+        S3FS_IGNORED("max_stat_cache_size"),
+        S3FS_IGNORED("stat_cache_expire"),
+        S3FS_IGNORED("stat_cache_interval_expire"),
+        S3FS_IGNORED("enable_noobj_cache"),
+        S3FS_IGNORED("disable_noobj_cache"),
+        S3FS_IGNORED("enable_negative_cache"),
+        S3FS_IGNORED("disable_negative_cache"),
+        S3FS_IGNORED("nodnscache"),
+        S3FS_IGNORED("nosscache"),
+        S3FS_IGNORED("multireq_max"),
+        S3FS_IGNORED("max_thread_count"),
+        S3FS_IGNORED("multipart_copy_size"),
+        S3FS_IGNORED("multipart_threshold"),
+        S3FS_IGNORED("singlepart_copy_limit"),
+        S3FS_IGNORED("max_dirty_data"),
+        S3FS_IGNORED("ensure_diskfree"),
+        S3FS_IGNORED("free_space_ratio"),
+        S3FS_IGNORED("nomultipart"),
+        S3FS_IGNORED("nomixupload"),
+        S3FS_IGNORED("streamupload"),
+        S3FS_IGNORED("enable_content_md5"),
+        S3FS_IGNORED("enable_unsigned_payload"),
+        S3FS_IGNORED("use_xattr"),
+        S3FS_IGNORED("noxmlns"),
+        S3FS_IGNORED("sigv4"),
+        S3FS_IGNORED("listobjectsv2"),
+        S3FS_IGNORED("noua"),
+        S3FS_IGNORED("instance_name"),
+        S3FS_IGNORED("complement_stat"),
+        S3FS_IGNORED("compat_dir"),
+        S3FS_IGNORED("notsup_compat_dir"),
+        S3FS_IGNORED("mime"),
+        S3FS_IGNORED("dbglevel"),
+        S3FS_IGNORED("curldbg"),
+        S3FS_IGNORED("no_time_stamp_msg"),
+        S3FS_IGNORED("set_check_cache_sigusr1"),
+        S3FS_IGNORED("update_parent_dir_stat"),
+
+        S3FS_REFUSED("bucket", "the bucket is an operand: s3mount BUCKET DIR"),
+        S3FS_REFUSED("servicepath", "write the path into the URL of endpoint"),
+        S3FS_REFUSED("use_sse", encryption_reason),
+        S3FS_REFUSED("load_sse_c", encryption_reason),
+        S3FS_REFUSED("no_check_certificate", tls_reason),
+        S3FS_REFUSED("sigv2", "only Signature Version 4 is supported"),
+        S3FS_REFUSED("requester_pays", "buckets whose requester pays are not supported"),
+        S3FS_REFUSED("ahbe_conf", "additional headers are not supported"),
+        S3FS_REFUSED("ibm_iam_auth", "only access keys are supported"),
+        S3FS_REFUSED("use_session_token", "set AWS_SESSION_TOKEN, or use profile"),
+        S3FS_REFUSED("use_wtf8", "names are the bytes of the keys, without any conversion"),
+
+        SECRET("access_key"),
+        SECRET("access_key_id"),
+        SECRET("accesskey"),
+        SECRET("aws_access_key_id"),
+        SECRET("secret"),
+        SECRET("secret_key"),
+        SECRET("secretkey"),
+        SECRET("secret_access_key"),
+        SECRET("aws_secret_access_key"),
+        SECRET("session_token"),
+        SECRET("aws_session_token"),
+        SECRET("password"),
+};
+
+const size_t option_word_count = sizeof(option_words) / sizeof(option_words[0]);
+
+const struct option_word *option_word_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < option_word_count; i++) {
+		const char *word = option_words[i].name;
+		size_t len = strlen(word);
+		bool open = word[len - 1] == '*';
+
+		if (open ? strncmp(name, word, len - 1) == 0 : strcmp(name, word) == 0)
+			return &option_words[i];
+	}
+	return NULL;
+}

@@ -48,7 +48,7 @@ static int reserve_one(struct extent_set *set)
 static void insert_at(struct extent_set *set, size_t index, uint64_t start, uint64_t end)
 {
 	memmove(set->items + index + 1, set->items + index,
-	        (set->count - index) * sizeof(*set->items));
+		(set->count - index) * sizeof(*set->items));
 	set->items[index] = (struct extent){start, end};
 	set->count++;
 }
@@ -159,7 +159,7 @@ bool extent_intersects(const struct extent_set *set, uint64_t start, uint64_t en
 }
 
 bool extent_first_gap(const struct extent_set *set, uint64_t start, uint64_t end,
-                      struct extent *gap)
+		      struct extent *gap)
 {
 	size_t index;
 

@@ -3,7 +3,7 @@
  * Written in s3fs's format: mode (decimal st_mode with type bits), uid, gid (decimal), mtime, ctime, atime
  * ("sec.nnnnnnnnn"), rdev (decimal, geesefs's name). Read as well: s3fs's plain seconds, s3sync
  * (permissions, owner, group), goog-reserved-posix-*, goog-reserved-file-mtime, rclone (mode as six octal
- * digits, mtime as a decimal fraction), geesefs (--symlink-target).
+ * digits, mtime as a decimal fraction, atime in RFC 3339), gcsfuse_mtime, geesefs (--symlink-target).
  * Source of the formats: the writers' own code and documentation.
  */
 #ifndef FS_VFS_ATTRIBUTES_H
@@ -29,8 +29,10 @@ struct attribute_defaults {
 };
 
 /* From a HEAD or GET answer. is_directory: the key ends in '/' (then the type is a directory whatever the
- * metadata says). content_type "application/x-directory" on a plain key also makes a directory.
- * Set-uid, set-gid and sticky bits are kept. Never fails: what does not parse falls back. */
+ * metadata says). content_type "application/x-directory" (or httpd/unix-directory) on a plain key whose
+ * metadata names no type also makes a directory. Permissions that came with another type do not count.
+ * Set-uid, set-gid and sticky bits are kept. Never fails: what does not parse falls back; absent times are
+ * last_modified (atime: mtime). */
 void attributes_decode(struct attributes *out, const struct os_meta *meta, const char *content_type,
                        int64_t last_modified, bool is_directory, const struct attribute_defaults *defaults);
 

@@ -31,7 +31,7 @@ bool key_component(const char *dir, const char *key, struct key_component *out, 
 	out->is_directory = slash != NULL;
 	out->len = slash ? (size_t)(slash - out->name) : strlen(out->name);
 	*hidden = out->len == 0 || out->len > NAME_BYTES_MAX ||
-	          is_dot_or_dot_dot(out->name, out->len);
+		  is_dot_or_dot_dot(out->name, out->len);
 	return !*hidden;
 }
 
@@ -84,14 +84,15 @@ static size_t cut_utf8(const char *text, size_t max)
 
 	if (len <= max)
 		return len;
-	/* A sequence has at most three continuation bytes (RFC 3629, section 3); more is not UTF-8. */
+	/* A sequence has at most three continuation bytes (RFC 3629, section 3); more is not UTF-8.
+	 */
 	while (cut > 0 && max - cut < 3 && ((unsigned char)text[cut] & 0xc0) == 0x80)
 		cut--;
 	return ((unsigned char)text[cut] & 0xc0) == 0x80 ? max : cut;
 }
 
 void key_conflict_name(char out[NAME_BYTES_MAX + 1], const char *name, const char *node,
-                       long long wall, const char *put_id)
+		       long long wall, const char *put_id)
 {
 	long long second = 1000000000;
 	time_t seconds = (time_t)(wall / second - (wall % second < 0));
@@ -103,7 +104,7 @@ void key_conflict_name(char out[NAME_BYTES_MAX + 1], const char *name, const cha
 	gmtime_r(&seconds, &utc);
 	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &utc);
 	snprintf(suffix, sizeof(suffix), ".conflict-%.*s-%s-%.*s", node_len, node, stamp,
-	         PUT_ID_SHOWN, put_id);
+		 PUT_ID_SHOWN, put_id);
 	/* What an administrator chose as the node's name must not lead to another directory. */
 	for (char *c = suffix; *c; c++) {
 		if (*c == '/')

@@ -33,8 +33,8 @@ static void describe(const struct extent_set *set, char *out, size_t size)
 	out[0] = '\0';
 	for (size_t i = 0; i < set->count; i++)
 		used += (size_t)snprintf(out + used, size - used, "%llu-%llu ",
-		                         (unsigned long long)set->items[i].start,
-		                         (unsigned long long)set->items[i].end);
+					 (unsigned long long)set->items[i].start,
+					 (unsigned long long)set->items[i].end);
 }
 
 static void adding_and_removing_keeps_ranges_joined_and_sorted(void **state)
@@ -44,27 +44,27 @@ static void adding_and_removing_keeps_ranges_joined_and_sorted(void **state)
 		const char *ranges;
 		uint64_t total;
 	} cases[] = {
-	        {{{0}}, "", 0},
-	        {{{'+', 5, 5}, {'+', 9, 3}}, "", 0},
-	        {{{'+', 0, 10}}, "0-10 ", 10},
-	        {{{'+', 20, 30}, {'+', 0, 10}}, "0-10 20-30 ", 20},
-	        {{{'+', 0, 10}, {'+', 10, 20}}, "0-20 ", 20},
-	        {{{'+', 10, 20}, {'+', 0, 10}}, "0-20 ", 20},
-	        {{{'+', 0, 10}, {'+', 11, 20}}, "0-10 11-20 ", 19},
-	        {{{'+', 0, 10}, {'+', 20, 30}, {'+', 10, 20}}, "0-30 ", 30},
-	        {{{'+', 0, 10}, {'+', 20, 30}, {'+', 40, 50}, {'+', 5, 45}}, "0-50 ", 50},
-	        {{{'+', 10, 40}, {'+', 20, 30}}, "10-40 ", 30},
-	        {{{'+', 20, 30}, {'+', 10, 40}}, "10-40 ", 30},
-	        {{{'+', 0, 10}, {'-', 3, 6}}, "0-3 6-10 ", 7},
-	        {{{'+', 0, 10}, {'-', 0, 10}}, "", 0},
-	        {{{'+', 0, 10}, {'-', 0, 4}}, "4-10 ", 6},
-	        {{{'+', 0, 10}, {'-', 4, 10}}, "0-4 ", 4},
-	        {{{'+', 10, 20}, {'-', 0, 10}, {'-', 20, 30}}, "10-20 ", 10},
-	        {{{'+', 0, 10}, {'+', 20, 30}, {'+', 40, 50}, {'-', 5, 45}}, "0-5 45-50 ", 10},
-	        {{{'+', 0, 10}, {'+', 20, 30}, {'-', 0, UINT64_MAX}}, "", 0},
-	        {{{'+', 0, 10}, {'-', 7, 7}, {'-', 8, 3}}, "0-10 ", 10},
-	        {{{'+', 0, UINT64_MAX}}, "0-18446744073709551615 ", UINT64_MAX},
-	        {{{'+', 0, UINT64_MAX}, {'-', 1, UINT64_MAX}}, "0-1 ", 1},
+		{{{0}}, "", 0},
+		{{{'+', 5, 5}, {'+', 9, 3}}, "", 0},
+		{{{'+', 0, 10}}, "0-10 ", 10},
+		{{{'+', 20, 30}, {'+', 0, 10}}, "0-10 20-30 ", 20},
+		{{{'+', 0, 10}, {'+', 10, 20}}, "0-20 ", 20},
+		{{{'+', 10, 20}, {'+', 0, 10}}, "0-20 ", 20},
+		{{{'+', 0, 10}, {'+', 11, 20}}, "0-10 11-20 ", 19},
+		{{{'+', 0, 10}, {'+', 20, 30}, {'+', 10, 20}}, "0-30 ", 30},
+		{{{'+', 0, 10}, {'+', 20, 30}, {'+', 40, 50}, {'+', 5, 45}}, "0-50 ", 50},
+		{{{'+', 10, 40}, {'+', 20, 30}}, "10-40 ", 30},
+		{{{'+', 20, 30}, {'+', 10, 40}}, "10-40 ", 30},
+		{{{'+', 0, 10}, {'-', 3, 6}}, "0-3 6-10 ", 7},
+		{{{'+', 0, 10}, {'-', 0, 10}}, "", 0},
+		{{{'+', 0, 10}, {'-', 0, 4}}, "4-10 ", 6},
+		{{{'+', 0, 10}, {'-', 4, 10}}, "0-4 ", 4},
+		{{{'+', 10, 20}, {'-', 0, 10}, {'-', 20, 30}}, "10-20 ", 10},
+		{{{'+', 0, 10}, {'+', 20, 30}, {'+', 40, 50}, {'-', 5, 45}}, "0-5 45-50 ", 10},
+		{{{'+', 0, 10}, {'+', 20, 30}, {'-', 0, UINT64_MAX}}, "", 0},
+		{{{'+', 0, 10}, {'-', 7, 7}, {'-', 8, 3}}, "0-10 ", 10},
+		{{{'+', 0, UINT64_MAX}}, "0-18446744073709551615 ", UINT64_MAX},
+		{{{'+', 0, UINT64_MAX}, {'-', 1, UINT64_MAX}}, "0-1 ", 1},
 	};
 
 	(void)state;
@@ -90,21 +90,21 @@ static void questions_about_ranges_are_answered(void **state)
 		bool contains, intersects;
 		struct extent gap, first;
 	} cases[] = {
-	        {0, 0, true, false, {0, 0}, {0, 0}},
-	        {15, 15, true, false, {0, 0}, {0, 0}},
-	        {25, 3, true, false, {0, 0}, {0, 0}},
-	        {0, 5, false, false, {0, 5}, {0, 0}},
-	        {0, 10, false, false, {0, 10}, {0, 0}},
-	        {0, 11, false, true, {0, 10}, {10, 11}},
-	        {10, 20, true, true, {0, 0}, {10, 20}},
-	        {12, 18, true, true, {0, 0}, {12, 18}},
-	        {10, 21, false, true, {20, 21}, {10, 20}},
-	        {19, 31, false, true, {20, 30}, {19, 20}},
-	        {20, 30, false, false, {20, 30}, {0, 0}},
-	        {20, 35, false, true, {20, 30}, {30, 35}},
-	        {39, 50, false, true, {40, 50}, {39, 40}},
-	        {40, UINT64_MAX, false, false, {40, UINT64_MAX}, {0, 0}},
-	        {0, UINT64_MAX, false, true, {0, 10}, {10, 20}},
+		{0, 0, true, false, {0, 0}, {0, 0}},
+		{15, 15, true, false, {0, 0}, {0, 0}},
+		{25, 3, true, false, {0, 0}, {0, 0}},
+		{0, 5, false, false, {0, 5}, {0, 0}},
+		{0, 10, false, false, {0, 10}, {0, 0}},
+		{0, 11, false, true, {0, 10}, {10, 11}},
+		{10, 20, true, true, {0, 0}, {10, 20}},
+		{12, 18, true, true, {0, 0}, {12, 18}},
+		{10, 21, false, true, {20, 21}, {10, 20}},
+		{19, 31, false, true, {20, 30}, {19, 20}},
+		{20, 30, false, false, {20, 30}, {0, 0}},
+		{20, 35, false, true, {20, 30}, {30, 35}},
+		{39, 50, false, true, {40, 50}, {39, 40}},
+		{40, UINT64_MAX, false, false, {40, UINT64_MAX}, {0, 0}},
+		{0, UINT64_MAX, false, true, {0, 10}, {10, 20}},
 	};
 	struct extent_set set = EXTENT_SET_INIT;
 
@@ -187,7 +187,7 @@ static void compare_shape(const struct extent_set *set, const bool *model)
 
 /* The answers for [start, end), found by looking at each byte. */
 static void compare_answers(const struct extent_set *set, const bool *model, size_t start,
-                            size_t end)
+			    size_t end)
 {
 	size_t set_from = start, gap_from = start, set_to, gap_to, run;
 	struct extent found;
@@ -250,11 +250,11 @@ static void random_changes_agree_with_a_bitmap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(adding_and_removing_keeps_ranges_joined_and_sorted),
-	        cmocka_unit_test(questions_about_ranges_are_answered),
-	        cmocka_unit_test(a_run_ends_where_its_range_does),
-	        cmocka_unit_test(a_copy_is_independent_of_its_source),
-	        cmocka_unit_test(random_changes_agree_with_a_bitmap),
+		cmocka_unit_test(adding_and_removing_keeps_ranges_joined_and_sorted),
+		cmocka_unit_test(questions_about_ranges_are_answered),
+		cmocka_unit_test(a_run_ends_where_its_range_does),
+		cmocka_unit_test(a_copy_is_independent_of_its_source),
+		cmocka_unit_test(random_changes_agree_with_a_bitmap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,33 +20,33 @@ static void the_first_component_below_a_directory_is_found(void **state)
 		const char *name; /* NULL: none */
 		bool is_directory, hidden;
 	} cases[] = {
-	        {"", "a", "a", false, false},
-	        {"", "a/", "a", true, false},
-	        {"", "a/b/c", "a", true, false},
-	        {"a/", "a/b", "b", false, false},
-	        {"a/", "a/b/", "b", true, false},
-	        {"a/", "a/b/c", "b", true, false},
-	        {"a/b/", "a/b/c d", "c d", false, false},
-	        {"a/", "a/...", "...", false, false},
-	        {"a/", "a/.hidden", ".hidden", false, false},
-	        {"a/", "a/\xff\n", "\xff\n", false, false},
-	        {"a/", "a/b//c", "b", true, false},
-	        /* the directory itself, and what is elsewhere */
-	        {"a/", "a/", NULL, false, false},
-	        {"", "", NULL, false, false},
-	        {"a/", "a", NULL, false, false},
-	        {"a/", "ab", NULL, false, false},
-	        {"a/", "b/c", NULL, false, false},
-	        {"a/b/", "a/", NULL, false, false},
-	        /* no POSIX name */
-	        {"", "/", NULL, false, true},
-	        {"", "/a", NULL, false, true},
-	        {"a/", "a//b", NULL, false, true},
-	        {"a/", "a//", NULL, false, true},
-	        {"a/", "a/.", NULL, false, true},
-	        {"a/", "a/..", NULL, false, true},
-	        {"a/", "a/./b", NULL, false, true},
-	        {"a/", "a/../b", NULL, false, true},
+		{"", "a", "a", false, false},
+		{"", "a/", "a", true, false},
+		{"", "a/b/c", "a", true, false},
+		{"a/", "a/b", "b", false, false},
+		{"a/", "a/b/", "b", true, false},
+		{"a/", "a/b/c", "b", true, false},
+		{"a/b/", "a/b/c d", "c d", false, false},
+		{"a/", "a/...", "...", false, false},
+		{"a/", "a/.hidden", ".hidden", false, false},
+		{"a/", "a/\xff\n", "\xff\n", false, false},
+		{"a/", "a/b//c", "b", true, false},
+		/* the directory itself, and what is elsewhere */
+		{"a/", "a/", NULL, false, false},
+		{"", "", NULL, false, false},
+		{"a/", "a", NULL, false, false},
+		{"a/", "ab", NULL, false, false},
+		{"a/", "b/c", NULL, false, false},
+		{"a/b/", "a/", NULL, false, false},
+		/* no POSIX name */
+		{"", "/", NULL, false, true},
+		{"", "/a", NULL, false, true},
+		{"a/", "a//b", NULL, false, true},
+		{"a/", "a//", NULL, false, true},
+		{"a/", "a/.", NULL, false, true},
+		{"a/", "a/..", NULL, false, true},
+		{"a/", "a/./b", NULL, false, true},
+		{"a/", "a/../b", NULL, false, true},
 	};
 
 	(void)state;
@@ -55,7 +55,7 @@ static void the_first_component_below_a_directory_is_found(void **state)
 		bool hidden = !cases[i].hidden;
 
 		assert_int_equal(key_component(cases[i].dir, cases[i].key, &found, &hidden),
-		                 cases[i].name != NULL);
+				 cases[i].name != NULL);
 		assert_int_equal(hidden, cases[i].hidden);
 		if (!cases[i].name)
 			continue;
@@ -88,9 +88,9 @@ static void names_that_no_file_can_have_are_refused(void **state)
 		const char *name;
 		int expected;
 	} cases[] = {
-	        {"a", 0},        {"...", 0},      {"..a", 0},      {" ", 0},
-	        {"a\\b", 0},     {"", -EINVAL},   {".", -EINVAL},  {"..", -EINVAL},
-	        {"/", -EINVAL},  {"a/", -EINVAL}, {"/a", -EINVAL}, {"a/b", -EINVAL},
+		{"a", 0},	{"...", 0},	 {"..a", 0},	  {" ", 0},
+		{"a\\b", 0},	{"", -EINVAL},	 {".", -EINVAL},  {"..", -EINVAL},
+		{"/", -EINVAL}, {"a/", -EINVAL}, {"/a", -EINVAL}, {"a/b", -EINVAL},
 	};
 
 	(void)state;
@@ -103,12 +103,14 @@ static void prefixes_are_brought_to_one_form(void **state)
 	static const struct {
 		const char *prefix, *expected; /* NULL: refused */
 	} cases[] = {
-	        {"", ""},          {"/", ""},          {"a", "a/"},       {"a/", "a/"},
-	        {"/a", "a/"},      {"/a/", "a/"},      {"/a/b/", "a/b/"}, {"a/b", "a/b/"},
-	        {".a/b.", ".a/b./"}, {"...", ".../"},
-	        {"//", NULL},      {"///", NULL},      {"//a", NULL},     {"a//", NULL},
-	        {"a//b", NULL},    {".", NULL},        {"..", NULL},      {"a/..", NULL},
-	        {"a/../b", NULL},  {"./a", NULL},      {"/./", NULL},     {"a/b//", NULL},
+		{"", ""},	   {"/", ""},	    {"a", "a/"},
+		{"a/", "a/"},	   {"/a", "a/"},    {"/a/", "a/"},
+		{"/a/b/", "a/b/"}, {"a/b", "a/b/"}, {".a/b.", ".a/b./"},
+		{"...", ".../"},   {"//", NULL},    {"///", NULL},
+		{"//a", NULL},	   {"a//", NULL},   {"a//b", NULL},
+		{".", NULL},	   {"..", NULL},    {"a/..", NULL},
+		{"a/../b", NULL},  {"./a", NULL},   {"/./", NULL},
+		{"a/b//", NULL},
 	};
 
 	(void)state;
@@ -151,12 +153,12 @@ static void conflict_names_say_what_where_and_when(void **state)
 		int64_t wall;
 		const char *put_id, *expected;
 	} cases[] = {
-	        {"report.odt", "node1", WALL_2026, "0123456789abcdef0123456789abcdef",
-	         "report.odt.conflict-node1-20260102T030405Z-01234567"},
-	        {"a", "n", WALL_2026 + 999999999, "ab", "a.conflict-n-20260102T030405Z-ab"},
-	        {"a", "x/../y", 0, "0", "a.conflict-x_.._y-19700101T000000Z-0"},
-	        {"a", "n", -1, "0", "a.conflict-n-19691231T235959Z-0"},
-	        {"a", "", -1000000000, "0", "a.conflict--19691231T235959Z-0"},
+		{"report.odt", "node1", WALL_2026, "0123456789abcdef0123456789abcdef",
+		 "report.odt.conflict-node1-20260102T030405Z-01234567"},
+		{"a", "n", WALL_2026 + 999999999, "ab", "a.conflict-n-20260102T030405Z-ab"},
+		{"a", "x/../y", 0, "0", "a.conflict-x_.._y-19700101T000000Z-0"},
+		{"a", "n", -1, "0", "a.conflict-n-19691231T235959Z-0"},
+		{"a", "", -1000000000, "0", "a.conflict--19691231T235959Z-0"},
 	};
 
 	(void)state;
@@ -164,7 +166,7 @@ static void conflict_names_say_what_where_and_when(void **state)
 		char out[NAME_BYTES_MAX + 1];
 
 		key_conflict_name(out, cases[i].name, cases[i].node, cases[i].wall,
-		                  cases[i].put_id);
+				  cases[i].put_id);
 		assert_string_equal(out, cases[i].expected);
 		assert_int_equal(key_check_name(out), 0);
 	}
@@ -177,8 +179,8 @@ static void long_names_are_cut_between_characters(void **state)
 		const char *character;
 		size_t kept; /* bytes, of the 218 that fit */
 	} cases[] = {
-	        {"x", 218}, {"\xc3\xa4", 218}, {"\xe2\x82\xac", 216}, {"\xf0\x9f\x98\x80", 216},
-	        {"\x80", 218}, /* not UTF-8 */
+		{"x", 218},    {"\xc3\xa4", 218}, {"\xe2\x82\xac", 216}, {"\xf0\x9f\x98\x80", 216},
+		{"\x80", 218}, /* not UTF-8 */
 	};
 
 	(void)state;
@@ -221,15 +223,15 @@ static void a_long_node_name_is_cut_too(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(the_first_component_below_a_directory_is_found),
-	        cmocka_unit_test(names_end_at_255_bytes),
-	        cmocka_unit_test(names_that_no_file_can_have_are_refused),
-	        cmocka_unit_test(prefixes_are_brought_to_one_form),
-	        cmocka_unit_test(a_prefix_leaves_room_for_a_name),
-	        cmocka_unit_test(conflict_names_say_what_where_and_when),
-	        cmocka_unit_test(long_names_are_cut_between_characters),
-	        cmocka_unit_test(a_name_that_just_fits_is_not_cut),
-	        cmocka_unit_test(a_long_node_name_is_cut_too),
+		cmocka_unit_test(the_first_component_below_a_directory_is_found),
+		cmocka_unit_test(names_end_at_255_bytes),
+		cmocka_unit_test(names_that_no_file_can_have_are_refused),
+		cmocka_unit_test(prefixes_are_brought_to_one_form),
+		cmocka_unit_test(a_prefix_leaves_room_for_a_name),
+		cmocka_unit_test(conflict_names_say_what_where_and_when),
+		cmocka_unit_test(long_names_are_cut_between_characters),
+		cmocka_unit_test(a_name_that_just_fits_is_not_cut),
+		cmocka_unit_test(a_long_node_name_is_cut_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,7 @@ struct plan_part {
 };
 
 struct plan {
-	struct plan_part *parts; /* in order, without gaps, from 0 to size */
+	struct plan_part *parts; /* in order, without gaps, from 0 to size; none when size is 0 */
 	size_t count;
 };
 
@@ -32,8 +32,10 @@ uint64_t plan_part_size(uint64_t size, uint64_t part_size);
 
 /* Parts for a file of size bytes, of which base (the object's version that the change is based on, base_size
  * bytes; 0: none) holds everything outside of changed. Long unchanged runs become copy parts (up to
- * PART_MAX each, never smaller than PART_MIN), everything else is cut by part_size. Ranges beyond base_size
- * are never copied.
+ * PART_MAX each, never smaller than PART_MIN), everything else is cut by part_size; a part may take up to
+ * PART_MIN more, and unchanged bytes beside a short change. Where 10,000 parts are too few, parts grow and
+ * shorter unchanged runs are uploaded. Ranges beyond base_size are never copied.
+ * A plan without copies has parts of one size but for the last (some servers insist on that).
  * Errors: -EFBIG over OBJECT_MAX, -ENOMEM. */
 int plan_create(struct plan *plan, uint64_t size, uint64_t base_size, const struct extent_set *changed,
                 uint64_t part_size);

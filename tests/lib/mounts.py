@@ -31,6 +31,7 @@ class Mount:
         self.source = getattr(bucket, "name", bucket) + (f":{prefix}" if prefix else "")
         WORK.mkdir(parents=True, exist_ok=True)
         self.base = tempfile.mkdtemp(prefix=f"{name or 'mount'}-", dir=WORK)
+        os.chmod(self.base, 0o755)  # other users must reach the mount point
         self.path = os.path.join(self.base, "mnt")
         self.cache = cache or os.path.join(self.base, "cache")
         self.log = os.path.join(self.base, "log")

@@ -48,8 +48,7 @@ struct journal_node {
 	const char *etag;         /* version the change is based on; "" : there was none */
 	int64_t remote_modified;  /* its Last-Modified, ns */
 	const char *put_id;       /* of the publication under way or last done; "" */
-	const char *upload_id;    /* multipart upload under way; "" */
-	const char *upload_key;   /* its key; "" */
+	const char *target;       /* of a symlink that is not in S3 yet; "" */
 	const char *content_type;
 	const struct os_meta *meta;    /* the object's other user metadata, kept on rewrite; may be NULL */
 	const struct os_meta *headers; /* os_result.headers, kept on rewrite; may be NULL */

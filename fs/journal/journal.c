@@ -1,0 +1,521 @@
+#include "fs/journal/journal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/check.h"
+#include "common/fiber.h"
+#include "common/list.h"
+#include "common/log.h"
+#include "fs/journal/record.h"
+#include "fs/journal/store.h"
+
+/* How far the log may grow before it is moved into the database: while nobody waits, and whatever happens. When
+ * there is nothing to do, a smaller one is moved as well. */
+#define LOG_SOFT_LIMIT (UINT64_C(4) << 20)
+#define LOG_HARD_LIMIT (UINT64_C(16) << 20)
+#define LOG_IDLE_LIMIT (UINT64_C(64) << 10)
+#define IDLE_NS (500 * NSEC_PER_MSEC)
+/* Records of one transaction: bounds how long a waiter that came too late for it waits. */
+enum { BATCH_MAX = 4096 };
+
+/*
+ * Sequence numbers: durable <= committed <= last. The thread alone raises committed and durable; last
+ * belongs to the owner thread. error is set once, by either thread.
+ *
+ * A waiter can not be missed: it registers (waiting_*) and looks at committed under the lock; the thread raises
+ * committed first, then looks at waiting_* under the lock.
+ */
+struct journal {
+	struct executor *executor;
+	struct store *store; /* journal thread, once it has a record; else the owner thread */
+	pthread_t thread;
+
+	uint64_t last;
+	struct list waiters; /* owner thread */
+
+	_Atomic uint64_t committed, durable;
+	_Atomic int error;
+
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	/* Under lock: */
+	struct record *head, **tail;
+	uint64_t durable_wanted;
+	unsigned waiting_committed, waiting_durable;
+	bool asleep, stop;
+	bool posted; /* wake is queued, or about to be by the thread that set this */
+
+	struct task wake;
+};
+
+struct waiter { /* on the stack of its fiber */
+	struct list link;
+	struct fiber *fiber;
+	uint64_t sequence;
+	enum journal_level level;
+	bool done;
+};
+
+int journal_error(const struct journal *journal)
+{
+	return atomic_load(&journal->error);
+}
+
+static bool reached(const struct journal *journal, uint64_t sequence, enum journal_level level)
+{
+	if (level == JOURNAL_DURABLE)
+		return atomic_load(&journal->durable) >= sequence;
+	return journal_is_committed(journal, sequence);
+}
+
+bool journal_is_committed(const struct journal *journal, uint64_t sequence)
+{
+	return atomic_load_explicit(&journal->committed, memory_order_acquire) >= sequence;
+}
+
+/* Owner thread: wakes those whose record is where they want it, or all when the journal has failed. */
+static void wake_waiters(struct task *task)
+{
+	struct journal *journal = container_of(task, struct journal, wake);
+	unsigned committed = 0, durable = 0;
+
+	pthread_mutex_lock(&journal->lock);
+	journal->posted = false;
+	pthread_mutex_unlock(&journal->lock);
+	/* A woken fiber runs later: it cannot change the list under us. */
+	LIST_FOREACH(node, &journal->waiters)
+	{
+		struct waiter *waiter = container_of(node, struct waiter, link);
+
+		if (!journal_error(journal) && !reached(journal, waiter->sequence, waiter->level))
+			continue;
+		list_remove(&waiter->link);
+		waiter->done = true;
+		if (waiter->level == JOURNAL_DURABLE)
+			durable++;
+		else
+			committed++;
+		fiber_wake(waiter->fiber);
+	}
+	pthread_mutex_lock(&journal->lock);
+	journal->waiting_committed -= committed;
+	journal->waiting_durable -= durable;
+	pthread_mutex_unlock(&journal->lock);
+}
+
+/* Lock held. True: the caller posts wake once it has let go of the lock. */
+static bool claim_wake(struct journal *journal, unsigned waiting)
+{
+	if (waiting == 0 || journal->posted)
+		return false;
+	journal->posted = true;
+	return true;
+}
+
+static void free_records(struct record *record)
+{
+	while (record) {
+		struct record *next = record->next;
+
+		free(record);
+		record = next;
+	}
+}
+
+/* The first error stays. Either thread; lock not held. */
+static void stop_for_good(struct journal *journal, int err)
+{
+	struct record *dropped;
+	int none = 0;
+	bool post;
+
+	if (!atomic_compare_exchange_strong(&journal->error, &none, err))
+		return;
+	log_error("journal: stopped: %s; changes can no longer be recorded", strerror(-err));
+	pthread_mutex_lock(&journal->lock);
+	dropped = journal->head;
+	journal->head = NULL;
+	journal->tail = &journal->head;
+	post = claim_wake(journal, journal->waiting_committed + journal->waiting_durable);
+	pthread_mutex_unlock(&journal->lock);
+	free_records(dropped);
+	if (post)
+		executor_post(journal->executor, &journal->wake);
+}
+
+/* Lock held. Up to BATCH_MAX records; the rest stays queued. */
+static struct record *take_batch(struct journal *journal, uint64_t *last)
+{
+	struct record *first = journal->head, *end = first;
+
+	if (!first)
+		return NULL;
+	for (unsigned count = 1; end->next && count < BATCH_MAX; count++)
+		end = end->next;
+	journal->head = end->next;
+	if (!journal->head)
+		journal->tail = &journal->head;
+	end->next = NULL;
+	*last = end->sequence;
+	return first;
+}
+
+/* Lock held. */
+static bool sync_is_due(const struct journal *journal)
+{
+	return journal->durable_wanted > atomic_load(&journal->durable) &&
+	       journal->durable_wanted <= atomic_load(&journal->committed);
+}
+
+struct round { /* what one turn of the thread has to do */
+	struct record *batch;
+	uint64_t last; /* of the batch */
+	bool idle;     /* nothing came for a while */
+	bool end;
+};
+
+/* Waits for something to do; for ever when there is nothing to look after while idle. */
+static struct round next_round(struct journal *journal, bool tend)
+{
+	struct round round = {.batch = NULL};
+	struct timespec until;
+	int err = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)IDLE_NS;
+	until.tv_sec += until.tv_nsec / (long)NSEC_PER_SEC;
+	until.tv_nsec %= (long)NSEC_PER_SEC;
+	pthread_mutex_lock(&journal->lock);
+	if (!journal->head && !journal->stop && (journal_error(journal) || !sync_is_due(journal)))
+		journal->asleep = true;
+	while (journal->asleep && err == 0)
+		err = tend ? pthread_cond_timedwait(&journal->work, &journal->lock, &until)
+		           : pthread_cond_wait(&journal->work, &journal->lock);
+	round.idle = journal->asleep;
+	journal->asleep = false;
+	round.batch = take_batch(journal, &round.last);
+	round.end = journal->stop && !round.batch &&
+	            (journal_error(journal) || !sync_is_due(journal));
+	pthread_mutex_unlock(&journal->lock);
+	return round;
+}
+
+static int commit_batch(struct journal *journal, const struct round *round)
+{
+	int err = store_apply(journal->store, round->batch);
+	bool post;
+
+	free_records(round->batch);
+	if (err)
+		return err;
+	atomic_store(&journal->committed, round->last);
+	pthread_mutex_lock(&journal->lock);
+	post = claim_wake(journal, journal->waiting_committed);
+	pthread_mutex_unlock(&journal->lock);
+	if (post)
+		executor_post(journal->executor, &journal->wake);
+	return 0;
+}
+
+static int make_durable(struct journal *journal)
+{
+	uint64_t committed = atomic_load(&journal->committed);
+	int err = store_sync(journal->store);
+	bool post;
+
+	if (err)
+		return err;
+	atomic_store(&journal->durable, committed);
+	pthread_mutex_lock(&journal->lock);
+	post = claim_wake(journal, journal->waiting_durable);
+	pthread_mutex_unlock(&journal->lock);
+	if (post)
+		executor_post(journal->executor, &journal->wake);
+	return 0;
+}
+
+static bool checkpoint_is_due(uint64_t log_bytes, bool busy, bool idle)
+{
+	if (log_bytes > LOG_HARD_LIMIT)
+		return true;
+	return !busy && log_bytes > (idle ? LOG_IDLE_LIMIT : LOG_SOFT_LIMIT);
+}
+
+static int work(struct journal *journal, const struct round *round)
+{
+	int err = round->batch ? commit_batch(journal, round) : 0;
+	bool sync, busy;
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&journal->lock);
+	sync = sync_is_due(journal);
+	busy = journal->head != NULL;
+	pthread_mutex_unlock(&journal->lock);
+	if (sync)
+		err = make_durable(journal);
+	if (err == 0 && checkpoint_is_due(store_log_bytes(journal->store), busy, round->idle))
+		err = store_checkpoint(journal->store);
+	return err;
+}
+
+static void *run(void *argument)
+{
+	struct journal *journal = argument;
+	/* Not before the first record: until then the owner may be reading the database. */
+	bool tend = false;
+
+	for (;;) {
+		struct round round = next_round(journal, tend);
+		int err = journal_error(journal);
+
+		if (round.end)
+			return NULL;
+		tend = !round.idle;
+		if (err) {
+			free_records(round.batch);
+			tend = false;
+			continue;
+		}
+		err = work(journal, &round);
+		if (err)
+			stop_for_good(journal, err);
+	}
+}
+
+static int start_thread(struct journal *journal)
+{
+	sigset_t all, before;
+	int err;
+
+	/* Signals are for the owner's thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&journal->thread, NULL, run, journal);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		return -err;
+	pthread_setname_np(journal->thread, "journal");
+	return 0;
+}
+
+static struct journal *journal_new(struct executor *executor)
+{
+	struct journal *journal = calloc(1, sizeof(*journal));
+	pthread_condattr_t monotonic;
+
+	if (!journal)
+		return NULL;
+	journal->executor = executor;
+	journal->tail = &journal->head;
+	journal->wake.run = wake_waiters;
+	list_init(&journal->waiters);
+	pthread_mutex_init(&journal->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&journal->work, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	return journal;
+}
+
+static void journal_free(struct journal *journal)
+{
+	pthread_cond_destroy(&journal->work);
+	pthread_mutex_destroy(&journal->lock);
+	free(journal);
+}
+
+int journal_open(struct journal **out, struct executor *executor, const char *dir, const char *volume,
+                 struct journal_info *info, struct error *error)
+{
+	struct journal *journal = journal_new(executor);
+	int err;
+
+	if (!journal)
+		return error_set(error, -ENOMEM, "out of memory");
+	err = store_open(&journal->store, dir, volume, info, error);
+	if (err) {
+		journal_free(journal);
+		return err;
+	}
+	err = start_thread(journal);
+	if (err) {
+		store_abandon(journal->store);
+		journal_free(journal);
+		return error_set(error, err, "cannot start a thread: %s", strerror(-err));
+	}
+	*out = journal;
+	return 0;
+}
+
+int journal_load(struct journal *journal, const struct journal_loader *loader)
+{
+	CHECK(journal->last == 0);
+	return store_load(journal->store, loader);
+}
+
+void journal_close(struct journal *journal, bool clean)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&journal->lock);
+	journal->stop = true;
+	journal->asleep = false;
+	pthread_mutex_unlock(&journal->lock);
+	pthread_cond_signal(&journal->work);
+	pthread_join(journal->thread, NULL);
+	if (journal_error(journal))
+		store_abandon(journal->store);
+	else
+		err = store_close(journal->store, clean);
+	if (err)
+		log_error("journal: cannot be closed: %s; the next mount will check it",
+		          strerror(-err));
+	journal_free(journal);
+}
+
+/* Takes the record; NULL: there was no memory for it, and without it nothing after it may be written. */
+static uint64_t enqueue(struct journal *journal, struct record *record)
+{
+	bool wake = false;
+
+	journal->last++;
+	if (!record) {
+		stop_for_good(journal, -ENOMEM);
+		return journal->last;
+	}
+	record->sequence = journal->last;
+	record->next = NULL;
+	pthread_mutex_lock(&journal->lock);
+	if (journal_error(journal) == 0) {
+		*journal->tail = record;
+		journal->tail = &record->next;
+		record = NULL;
+		wake = journal->asleep;
+		journal->asleep = false;
+	}
+	pthread_mutex_unlock(&journal->lock);
+	if (wake)
+		pthread_cond_signal(&journal->work);
+	free(record);
+	return journal->last;
+}
+
+uint64_t journal_put_node(struct journal *journal, const struct journal_node *node)
+{
+	CHECK(node->ino != 0);
+	return enqueue(journal, record_node(node));
+}
+
+uint64_t journal_drop_node(struct journal *journal, uint64_t ino)
+{
+	struct record *record = record_plain(RECORD_DROP_NODE);
+
+	if (record)
+		record->node.ino = ino;
+	return enqueue(journal, record);
+}
+
+uint64_t journal_move_node(struct journal *journal, uint64_t ino, uint64_t parent, const char *name)
+{
+	return enqueue(journal, record_move(ino, parent, name));
+}
+
+static uint64_t put_extent(struct journal *journal, enum record_kind kind, uint64_t ino,
+                           uint64_t start, uint64_t end)
+{
+	struct record *record = record_plain(kind);
+
+	if (record) {
+		record->extent.ino = ino;
+		record->extent.start = start;
+		record->extent.end = end;
+	}
+	return enqueue(journal, record);
+}
+
+uint64_t journal_add_extent(struct journal *journal, uint64_t ino, uint64_t start, uint64_t end)
+{
+	return put_extent(journal, RECORD_ADD_EXTENT, ino, start, end);
+}
+
+uint64_t journal_truncate_extents(struct journal *journal, uint64_t ino, uint64_t size)
+{
+	return put_extent(journal, RECORD_TRUNCATE_EXTENTS, ino, size, 0);
+}
+
+uint64_t journal_put_intent(struct journal *journal, const struct journal_intent *intent)
+{
+	CHECK(intent->id != 0);
+	return enqueue(journal, record_intent(intent));
+}
+
+uint64_t journal_drop_intent(struct journal *journal, uint64_t id)
+{
+	struct record *record = record_plain(RECORD_DROP_INTENT);
+
+	if (record)
+		record->intent.id = id;
+	return enqueue(journal, record);
+}
+
+uint64_t journal_put_counters(struct journal *journal, uint64_t next_ino, uint64_t next_file_id,
+                              uint64_t next_intent)
+{
+	struct record *record = record_plain(RECORD_PUT_COUNTERS);
+
+	if (record) {
+		record->counters.next_ino = next_ino;
+		record->counters.next_file_id = next_file_id;
+		record->counters.next_intent = next_intent;
+	}
+	return enqueue(journal, record);
+}
+
+/* False: what it waits for has happened already. */
+static bool register_waiter(struct journal *journal, struct waiter *waiter)
+{
+	bool durable = waiter->level == JOURNAL_DURABLE, wake = false, wait;
+
+	pthread_mutex_lock(&journal->lock);
+	wait = journal_error(journal) == 0 && !reached(journal, waiter->sequence, waiter->level);
+	if (wait && durable) {
+		journal->waiting_durable++;
+		if (journal->durable_wanted < waiter->sequence)
+			journal->durable_wanted = waiter->sequence;
+		wake = journal->asleep;
+		journal->asleep = false;
+	} else if (wait) {
+		journal->waiting_committed++;
+	}
+	pthread_mutex_unlock(&journal->lock);
+	if (wake)
+		pthread_cond_signal(&journal->work);
+	if (wait)
+		list_append(&journal->waiters, &waiter->link);
+	return wait;
+}
+
+/* No deadline: the thread answers when the disk does, and a disk that never answers cannot be abandoned. */
+int journal_wait(struct journal *journal, uint64_t sequence, enum journal_level level)
+{
+	struct waiter waiter = {.sequence = sequence, .level = level};
+	int err = journal_error(journal);
+
+	CHECK(sequence <= journal->last);
+	if (err || reached(journal, sequence, level))
+		return err;
+	waiter.fiber = fiber_self();
+	CHECK(waiter.fiber != NULL);
+	if (register_waiter(journal, &waiter)) {
+		while (!waiter.done)
+			fiber_park();
+	}
+	return journal_error(journal);
+}

@@ -1,0 +1,11 @@
+/* store_load.h — reading everything out of the journal's database; internal to fs/journal. */
+#ifndef FS_JOURNAL_STORE_LOAD_H
+#define FS_JOURNAL_STORE_LOAD_H
+
+#include "fs/journal/journal.h"
+#include "fs/journal/sql.h"
+
+/* As journal_load. */
+int load_database(struct sql *sql, const struct journal_loader *loader);
+
+#endif

@@ -1,0 +1,12 @@
+/* store_open.h — creating, checking and opening the journal's database; internal to fs/journal. */
+#ifndef FS_JOURNAL_STORE_OPEN_H
+#define FS_JOURNAL_STORE_OPEN_H
+
+#include "fs/journal/journal.h"
+#include "fs/journal/sql.h"
+
+/* As store_open. */
+int store_open_database(struct sql **out, const char *dir, const char *volume,
+                        struct journal_info *info, struct error *error);
+
+#endif

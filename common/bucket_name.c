@@ -12,22 +12,27 @@ int bucket_name_check(const char *name, struct error *error)
 	size_t len = strlen(name);
 
 	if (strncmp(name, "s3://", 5) == 0)
-		return error_set(error, -EINVAL,
-				 "bucket name '%.64s': write BUCKET or BUCKET:PREFIX, without s3://", name);
+		return error_set(
+			error, -EINVAL,
+			"bucket name '%.64s': write BUCKET or BUCKET:PREFIX, without s3://", name);
 	if (strchr(name, '/'))
 		return error_set(error, -EINVAL,
-				 "bucket name '%.64s' has a '/' in it; a path inside of the bucket is written "
+				 "bucket name '%.64s' has a '/' in it; a path inside of the bucket "
+				 "is written "
 				 "BUCKET:PREFIX",
 				 name);
 	if (len < BUCKET_NAME_BYTES_MIN || len > BUCKET_NAME_BYTES_MAX)
-		return error_set(error, -EINVAL, "bucket name '%.64s' has %zu bytes; accepted: %d to %d", name,
-				 len, BUCKET_NAME_BYTES_MIN, BUCKET_NAME_BYTES_MAX);
-	if (strspn(name, LOWER UPPER DIGITS ".-_") != len)
 		return error_set(error, -EINVAL,
-				 "bucket name '%.64s': accepted are letters, digits, '.', '-' and '_'", name);
+				 "bucket name '%.64s' has %zu bytes; accepted: %d to %d", name, len,
+				 BUCKET_NAME_BYTES_MIN, BUCKET_NAME_BYTES_MAX);
+	if (strspn(name, LOWER UPPER DIGITS ".-_") != len)
+		return error_set(
+			error, -EINVAL,
+			"bucket name '%.64s': accepted are letters, digits, '.', '-' and '_'",
+			name);
 	if (strspn(name, LOWER UPPER DIGITS) == 0)
-		return error_set(error, -EINVAL, "bucket name '%.64s' has to begin with a letter or digit",
-				 name);
+		return error_set(error, -EINVAL,
+				 "bucket name '%.64s' has to begin with a letter or digit", name);
 	return 0;
 }
 

@@ -136,7 +136,8 @@ static void print_man_item(FILE *stream, const struct option_spec *spec)
 	buf_free(&text);
 }
 
-static void print_man_words(FILE *stream, enum option_word_origin origin)
+/* Words without effect, of one origin or up to another. */
+static void print_man_words(FILE *stream, enum option_word_origin from, enum option_word_origin to)
 {
 	bool first = true;
 	size_t i;
@@ -144,7 +145,8 @@ static void print_man_words(FILE *stream, enum option_word_origin origin)
 	for (i = 0; i < option_word_count; i++) {
 		const struct option_word *word = &option_words[i];
 
-		if (word->origin != origin || word->kind != WORD_IGNORED || word->value)
+		if (word->origin < from || word->origin > to || word->kind != WORD_IGNORED ||
+		    word->value)
 			continue;
 		fputs(first ? ".Cm " : " ,\n.Cm ", stream);
 		print_roff(stream, word->name);
@@ -174,10 +176,11 @@ static void print_man_aliases(FILE *stream)
 	}
 	fputs(".It Cm endpoint\n.Cm region ,\nwhen its value is the name of a region\n"
 	      ".El\n"
-	      "What only tunes\n.Xr s3fs 1\nhas no effect; what would store or protect data in another way\n"
+	      "What only tunes\n.Xr s3fs 1\nhas no effect; what would store or protect data in "
+	      "another way\n"
 	      "than asked for is refused.\nWithout effect are\n",
 	      stream);
-	print_man_words(stream, WORD_OF_S3FS);
+	print_man_words(stream, WORD_OF_S3FS, WORD_OF_S3FS);
 }
 
 static void print_man_environment(FILE *stream)
@@ -185,7 +188,8 @@ static void print_man_environment(FILE *stream)
 	size_t i, k;
 
 	fputs(".Sh ENVIRONMENT\n"
-	      "Options on the command line go before the environment, and the environment before the\n"
+	      "Options on the command line go before the environment, and the environment before "
+	      "the\n"
 	      "AWS profile.\nAn empty variable counts as not set.\n"
 	      ".Bl -tag -width Ds\n",
 	      stream);
@@ -200,7 +204,8 @@ static void print_man_environment(FILE *stream)
 		fprintf(stream, "\nThe option\n.Cm %s .\n", spec->name);
 	}
 	fputs(".It Ev AWS_IGNORE_CONFIGURED_ENDPOINT_URLS\n"
-	      "When true, endpoints of the other\n.Ev AWS_\nvariables and of profiles are not used.\n"
+	      "When true, endpoints of the other\n.Ev AWS_\nvariables and of profiles are not "
+	      "used.\n"
 	      ".It Ev AWS_ACCESS_KEY_ID , Ev AWS_SECRET_ACCESS_KEY , Ev AWS_SESSION_TOKEN\n"
 	      "Keys, see\n.Sx CREDENTIALS .\n"
 	      ".It Ev AWS_SHARED_CREDENTIALS_FILE , Ev AWS_CONFIG_FILE\n"
@@ -224,10 +229,10 @@ void options_print_man(FILE *stream)
 		print_man_item(stream, &option_table[i]);
 	fputs(".El\n"
 	      ".Pp\n"
-	      "The words of\n.Xr mount 8 ,\n.Xr fstab 5\nand FUSE that need no action are accepted:\n",
+	      "The words of\n.Xr mount 8 ,\n.Xr fstab 5\nand FUSE that need no action are "
+	      "accepted:\n",
 	      stream);
-	print_man_words(stream, WORD_OF_MOUNT);
-	print_man_words(stream, WORD_OF_FUSE);
+	print_man_words(stream, WORD_OF_MOUNT, WORD_OF_FUSE);
 	print_man_aliases(stream);
 	print_man_environment(stream);
 }

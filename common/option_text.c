@@ -132,7 +132,8 @@ static void put_seconds(struct buf *out, int64_t ns)
 	buf_printf(out, ".%0*lld", digits, (long long)fraction);
 }
 
-void option_format_value(const struct option_spec *spec, const struct options *options, struct buf *out)
+void option_format_value(const struct option_spec *spec, const struct options *options,
+			 struct buf *out)
 {
 	const void *field = (const char *)options + spec->offset;
 	const char *text;
@@ -181,7 +182,8 @@ int options_format(const struct options *options, enum option_where where, struc
 			continue;
 		buf_reset(&value);
 		option_format_value(spec, options, &value);
-		if (!given && strcmp(buf_str(&value), spec->default_text ? spec->default_text : "") == 0)
+		if (!given &&
+		    strcmp(buf_str(&value), spec->default_text ? spec->default_text : "") == 0)
 			continue;
 		if (out->len > start)
 			buf_putc(out, ',');

@@ -1,7 +1,7 @@
 /* option_word.h — words that people write after -o and that are not options of ours.
  *
- * mount(8) and fstab pass words that need no action; s3fs spells some options differently, and the options
- * strings of its volume plugin have to go on working. Read only; any thread.
+ * mount(8) and fstab pass words that need no action; s3fs spells some options differently, and the
+ * options strings of its volume plugin have to go on working. Read only; any thread.
  */
 #ifndef COMMON_OPTION_WORD_H
 #define COMMON_OPTION_WORD_H

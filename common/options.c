@@ -45,11 +45,12 @@ static int refuse(const struct option_spec *spec, struct subject subject, const 
 		accepted = buf_str(&text);
 	}
 	if (hide)
-		error_set(error, -EINVAL, "%s '%s': the value has a user or password in it; accepted: %s",
+		error_set(error, -EINVAL,
+			  "%s '%s': the value has a user or password in it; accepted: %s",
 			  subject.kind, subject.name, accepted);
 	else
-		error_set(error, -EINVAL, "%s '%s': '%.200s' is not accepted; accepted: %s", subject.kind,
-			  subject.name, value, accepted);
+		error_set(error, -EINVAL, "%s '%s': '%.200s' is not accepted; accepted: %s",
+			  subject.kind, subject.name, value, accepted);
 	buf_free(&text);
 	return -EINVAL;
 }
@@ -175,19 +176,20 @@ static char *absolute_path(const char *path)
 	return buf_steal(&out);
 }
 
-static int set_string(struct options *options, const struct option_spec *spec, struct subject subject,
-		      const char *value, struct error *error)
+static int set_string(struct options *options, const struct option_spec *spec,
+		      struct subject subject, const char *value, struct error *error)
 {
 	char **field = field_of(spec, options);
 	const char *accepted;
 	char *copy;
 
 	if (strlen(value) > OPTION_VALUE_BYTES_MAX)
-		return error_set(error, -EINVAL, "%s '%s': the value is longer than %d bytes", subject.kind,
-				 subject.name, OPTION_VALUE_BYTES_MAX);
+		return error_set(error, -EINVAL, "%s '%s': the value is longer than %d bytes",
+				 subject.kind, subject.name, OPTION_VALUE_BYTES_MAX);
 	copy = spec->type == OPTION_PATH && *value ? absolute_path(value) : string_copy(value);
 	if (!copy)
-		return error_set(error, -errno, "%s '%s': %s", subject.kind, subject.name, strerror(errno));
+		return error_set(error, -errno, "%s '%s': %s", subject.kind, subject.name,
+				 strerror(errno));
 	accepted = spec->check ? spec->check(copy) : NULL;
 	if (accepted) {
 		free(copy);
@@ -198,18 +200,20 @@ static int set_string(struct options *options, const struct option_spec *spec, s
 	return 0;
 }
 
-static int set_value(struct options *options, const struct option_spec *spec, struct subject subject,
-		     const char *value, struct error *error)
+static int set_value(struct options *options, const struct option_spec *spec,
+		     struct subject subject, const char *value, struct error *error)
 {
 	if (!value) {
 		bool flag = spec->type == OPTION_FLAG ||
-			    (spec->type == OPTION_CHOICE && parse_choice("on", spec->choices, &(int64_t){0}) == 0);
+			    (spec->type == OPTION_CHOICE &&
+			     parse_choice("on", spec->choices, &(int64_t){0}) == 0);
 
 		if (!flag) {
 			struct buf text = BUF_INIT;
 
 			option_put_accepted(spec, &text);
-			error_set(error, -EINVAL, "%s '%s' needs a value, as in %s=VALUE; accepted: %s",
+			error_set(error, -EINVAL,
+				  "%s '%s' needs a value, as in %s=VALUE; accepted: %s",
 				  subject.kind, subject.name, spec->name, buf_str(&text));
 			buf_free(&text);
 			return -EINVAL;
@@ -234,11 +238,13 @@ static bool is_region_name(const char *value)
 		if (value[len] != '-' || (parts == 0 && len != 2))
 			return false;
 	}
-	return parts >= 2 && isdigit((unsigned char)*value) && value[strspn(value, "0123456789")] == '\0';
+	return parts >= 2 && isdigit((unsigned char)*value) &&
+	       value[strspn(value, "0123456789")] == '\0';
 }
 
-static int set_word(struct options *options, enum option_where where, const struct option_word *word,
-		    const char *name, const char *value, struct error *error)
+static int set_word(struct options *options, enum option_where where,
+		    const struct option_word *word, const char *name, const char *value,
+		    struct error *error)
 {
 	const struct option_spec *spec;
 	struct subject subject = {"option", name};
@@ -246,11 +252,12 @@ static int set_word(struct options *options, enum option_where where, const stru
 	int err;
 
 	if (word->kind == WORD_REFUSED)
-		return error_set(error, -EINVAL, "option '%.64s' is not supported: %s", name, word->reason);
+		return error_set(error, -EINVAL, "option '%.64s' is not supported: %s", name,
+				 word->reason);
 	if (word->kind == WORD_IGNORED) {
 		if (word->value && strcmp(word->value, value ? value : "") != 0)
-			return error_set(error, -EINVAL, "option '%.64s' is not supported: %s", name,
-					 word->reason);
+			return error_set(error, -EINVAL, "option '%.64s' is not supported: %s",
+					 name, word->reason);
 		return 0;
 	}
 	spec = option_find(word->target);
@@ -267,8 +274,8 @@ static int set_word(struct options *options, enum option_where where, const stru
 	return err;
 }
 
-int options_set(struct options *options, enum option_where where, const char *name, const char *value,
-		struct error *error)
+int options_set(struct options *options, enum option_where where, const char *name,
+		const char *value, struct error *error)
 {
 	const struct option_spec *spec = option_find(name);
 	const struct option_word *word = spec ? NULL : option_word_find(name);
@@ -281,11 +288,14 @@ int options_set(struct options *options, enum option_where where, const char *na
 	if (!spec) {
 		near = option_hint(name, where);
 		if (near)
-			return error_set(error, -EINVAL, "unknown option '%.64s'; did you mean '%s'?", name, near);
-		return error_set(error, -EINVAL, "unknown option '%.64s'; --help lists the options", name);
+			return error_set(error, -EINVAL,
+					 "unknown option '%.64s'; did you mean '%s'?", name, near);
+		return error_set(error, -EINVAL, "unknown option '%.64s'; --help lists the options",
+				 name);
 	}
 	if (!(spec->where & where))
-		return error_set(error, -EINVAL, "option '%s' cannot be set for a single volume", name);
+		return error_set(error, -EINVAL, "option '%s' cannot be set for a single volume",
+				 name);
 	if (value && strcmp(name, "endpoint") == 0 && is_region_name(value))
 		spec = option_find("region");
 	err = set_value(options, spec, subject, value, error);
@@ -294,7 +304,7 @@ int options_set(struct options *options, enum option_where where, const char *na
 	return err;
 }
 
-/* Takes one "name" or "name=value" off *list into out, without the escapes. false: nothing is left. */
+/* Takes one "name" or "name=value" off *list into out, without the escapes. false: at the end. */
 static bool next_item(const char **list, struct buf *out)
 {
 	const char *at = *list;
@@ -313,7 +323,8 @@ static bool next_item(const char **list, struct buf *out)
 	return true;
 }
 
-int options_parse(struct options *options, enum option_where where, const char *list, struct error *error)
+int options_parse(struct options *options, enum option_where where, const char *list,
+		  struct error *error)
 {
 	struct buf item = BUF_INIT;
 	int err = 0;
@@ -350,10 +361,12 @@ static bool ignored_variable(const struct option_variable *variable)
 	bool ignore = false;
 	const char *value = environment_value("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
 
-	return value && strcmp(variable->option, "endpoint") == 0 && !parse_flag(value, &ignore) && ignore;
+	return value && strcmp(variable->option, "endpoint") == 0 && !parse_flag(value, &ignore) &&
+	       ignore;
 }
 
-static int set_from_environment(struct options *options, const struct option_spec *spec, struct error *error)
+static int set_from_environment(struct options *options, const struct option_spec *spec,
+				struct error *error)
 {
 	const char *value = environment_value(spec->environment);
 	struct subject subject = {"environment variable", spec->environment};
@@ -391,7 +404,8 @@ int options_init(struct options *options, struct error *error)
 		char **field = field_of(spec, options);
 
 		set_default(options, spec);
-		if (spec->default_text && (spec->type == OPTION_STRING || spec->type == OPTION_PATH)) {
+		if (spec->default_text &&
+		    (spec->type == OPTION_STRING || spec->type == OPTION_PATH)) {
 			*field = string_copy(spec->default_text);
 			if (!*field) {
 				err = error_set(error, -ENOMEM, "out of memory");

@@ -26,11 +26,11 @@ enum flag {
 	FLAG_IGNORED_VALUE,
 };
 
-#define FOR(command)   (1U << (command))
-#define FOR_ANY        (FOR(CLI_MOUNT) | FOR(CLI_SYNC) | FOR(CLI_STATUS))
+#define FOR(command) (1U << (command))
+#define FOR_ANY	     (FOR(CLI_MOUNT) | FOR(CLI_SYNC) | FOR(CLI_STATUS))
 
 struct flag_spec {
-	char letter;       /* '\0': none */
+	char letter;	   /* '\0': none */
 	const char *name;  /* without "--"; NULL: none */
 	const char *value; /* what it is, for messages; NULL: takes none */
 	enum flag flag;
@@ -39,19 +39,19 @@ struct flag_spec {
 
 /* -n, -s, -v and -t come from mount(8) to the helper /sbin/mount.fuse.s3mount. */
 static const struct flag_spec flags[] = {
-        {'o', "options", "OPTIONS", FLAG_OPTIONS, FOR(CLI_MOUNT)},
-        {'f', "foreground", NULL, FLAG_FOREGROUND, FOR(CLI_MOUNT)},
-        {'d', "debug", NULL, FLAG_DEBUG, FOR(CLI_MOUNT)},
-        {'h', "help", NULL, FLAG_HELP, FOR_ANY},
-        {'V', "version", NULL, FLAG_VERSION, FOR_ANY},
-        {'\0', "man", NULL, FLAG_MAN, FOR_ANY},
-        {'\0', "ready-fd", "NUMBER", FLAG_READY_FD, FOR(CLI_MOUNT)},
-        {'\0', "timeout", "SECONDS", FLAG_TIMEOUT, FOR(CLI_SYNC)},
-        {'\0', "json", NULL, FLAG_JSON, FOR(CLI_STATUS)},
-        {'n', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
-        {'s', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
-        {'v', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
-        {'t', NULL, "TYPE", FLAG_IGNORED_VALUE, FOR(CLI_MOUNT)},
+	{'o', "options", "OPTIONS", FLAG_OPTIONS, FOR(CLI_MOUNT)},
+	{'f', "foreground", NULL, FLAG_FOREGROUND, FOR(CLI_MOUNT)},
+	{'d', "debug", NULL, FLAG_DEBUG, FOR(CLI_MOUNT)},
+	{'h', "help", NULL, FLAG_HELP, FOR_ANY},
+	{'V', "version", NULL, FLAG_VERSION, FOR_ANY},
+	{'\0', "man", NULL, FLAG_MAN, FOR_ANY},
+	{'\0', "ready-fd", "NUMBER", FLAG_READY_FD, FOR(CLI_MOUNT)},
+	{'\0', "timeout", "SECONDS", FLAG_TIMEOUT, FOR(CLI_SYNC)},
+	{'\0', "json", NULL, FLAG_JSON, FOR(CLI_STATUS)},
+	{'n', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
+	{'s', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
+	{'v', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
+	{'t', NULL, "TYPE", FLAG_IGNORED_VALUE, FOR(CLI_MOUNT)},
 };
 
 struct parser {
@@ -67,26 +67,29 @@ struct parser {
 
 static const char *command_word(const struct cli *cli)
 {
-	return cli->command == CLI_SYNC ? "s3mount sync" : cli->command == CLI_STATUS ? "s3mount status"
-										      : "s3mount";
+	return cli->command == CLI_SYNC	    ? "s3mount sync"
+	       : cli->command == CLI_STATUS ? "s3mount status"
+					    : "s3mount";
 }
 
 static int usage(const struct parser *parser, const char *what, const char *argument)
 {
 	static const char *const usages[] = {
-	        [CLI_MOUNT] = "s3mount BUCKET[:PREFIX] DIR [-o opt,..]",
-	        [CLI_SYNC] = "s3mount sync DIR [--timeout SECONDS]",
-	        [CLI_STATUS] = "s3mount status DIR [--json]",
+		[CLI_MOUNT] = "s3mount BUCKET[:PREFIX] DIR [-o opt,..]",
+		[CLI_SYNC] = "s3mount sync DIR [--timeout SECONDS]",
+		[CLI_STATUS] = "s3mount status DIR [--json]",
 	};
 
-	return error_set(parser->error, -EINVAL, "%s%s%.64s%s; usage: %s", what, argument ? " '" : "",
-			 argument ? argument : "", argument ? "'" : "", usages[parser->cli->command]);
+	return error_set(parser->error, -EINVAL, "%s%s%.64s%s; usage: %s", what,
+			 argument ? " '" : "", argument ? argument : "", argument ? "'" : "",
+			 usages[parser->cli->command]);
 }
 
-static int bad_value(const struct parser *parser, const char *flag, const char *value, const char *accepted)
+static int bad_value(const struct parser *parser, const char *flag, const char *value,
+		     const char *accepted)
 {
-	return error_set(parser->error, -EINVAL, "--%s: '%.64s' is not accepted; accepted: %s", flag, value,
-			 accepted);
+	return error_set(parser->error, -EINVAL, "--%s: '%.64s' is not accepted; accepted: %s",
+			 flag, value, accepted);
 }
 
 static int parse_timeout(struct parser *parser, const char *value)
@@ -104,7 +107,8 @@ static int parse_ready_fd(struct parser *parser, const char *value)
 	int64_t fd;
 
 	if (parse_int(value, 0, INT_MAX, &fd))
-		return bad_value(parser, "ready-fd", value, "the number of an open file descriptor");
+		return bad_value(parser, "ready-fd", value,
+				 "the number of an open file descriptor");
 	parser->cli->ready_fd = (int)fd;
 	return 0;
 }
@@ -122,10 +126,12 @@ static int apply(struct parser *parser, const struct flag_spec *spec, const char
 	struct cli *cli = parser->cli;
 
 	switch (spec->flag) {
-	case FLAG_OPTIONS: return options_parse(&cli->options, OPTION_IN_MOUNT, value, parser->error);
+	case FLAG_OPTIONS:
+		return options_parse(&cli->options, OPTION_IN_MOUNT, value, parser->error);
 	case FLAG_FOREGROUND:
 		if (is_mount_helper(parser))
-			return error_set(parser->error, -EINVAL, "mount -f (a dry run) is not supported");
+			return error_set(parser->error, -EINVAL,
+					 "mount -f (a dry run) is not supported");
 		cli->foreground = true;
 		return 0;
 	case FLAG_DEBUG:
@@ -152,7 +158,8 @@ static int take_value(struct parser *parser, const struct flag_spec *spec, const
 		      const char **value)
 {
 	if (parser->at >= parser->argc)
-		return error_set(parser->error, -EINVAL, "%.64s needs a value: %s", argument, spec->value);
+		return error_set(parser->error, -EINVAL, "%.64s needs a value: %s", argument,
+				 spec->value);
 	*value = parser->argv[parser->at++];
 	return 0;
 }
@@ -169,24 +176,30 @@ static int unknown_flag(const struct parser *parser, const char *argument)
 	name[i] = '\0';
 	option = option_find(name);
 	if (option)
-		return error_set(parser->error, -EINVAL, "unknown flag '--%s'; it is written -o %s%s%s", name,
-				 option->name, option->type == OPTION_FLAG ? "" : "=",
-				 option->type == OPTION_FLAG ? "" : option->unit ? option->unit : "VALUE");
+		return error_set(parser->error, -EINVAL,
+				 "unknown flag '--%s'; it is written -o %s%s%s", name, option->name,
+				 option->type == OPTION_FLAG ? "" : "=",
+				 option->type == OPTION_FLAG ? ""
+				 : option->unit		     ? option->unit
+							     : "VALUE");
 	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		if (flags[i].name && edit_distance(name, flags[i].name, 3) < 3)
-			return error_set(parser->error, -EINVAL, "unknown flag '--%s'; did you mean '--%s'?", name,
+			return error_set(parser->error, -EINVAL,
+					 "unknown flag '--%s'; did you mean '--%s'?", name,
 					 flags[i].name);
 	}
 	return error_set(parser->error, -EINVAL, "unknown flag '--%s'; see %s --help", name,
 			 command_word(parser->cli));
 }
 
-static int check_command(const struct parser *parser, const struct flag_spec *spec, const char *argument)
+static int check_command(const struct parser *parser, const struct flag_spec *spec,
+			 const char *argument)
 {
 	if (spec->commands & FOR(parser->cli->command))
 		return 0;
 	return error_set(parser->error, -EINVAL, "%.64s is no flag of %s", argument,
-			 parser->cli->command == CLI_MOUNT ? "mounting" : command_word(parser->cli));
+			 parser->cli->command == CLI_MOUNT ? "mounting"
+							   : command_word(parser->cli));
 }
 
 static int parse_long(struct parser *parser, const char *argument)
@@ -198,7 +211,8 @@ static int parse_long(struct parser *parser, const char *argument)
 		const char *value = argument[2 + len] == '=' ? argument + 2 + len + 1 : NULL;
 		int err;
 
-		if (!spec->name || strlen(spec->name) != len || strncmp(argument + 2, spec->name, len) != 0)
+		if (!spec->name || strlen(spec->name) != len ||
+		    strncmp(argument + 2, spec->name, len) != 0)
 			continue;
 		err = check_command(parser, spec, argument);
 		if (!err && value && !spec->value)
@@ -226,8 +240,8 @@ static int parse_letters(struct parser *parser, const char *argument)
 				spec = &flags[i];
 		}
 		if (!spec)
-			return error_set(parser->error, -EINVAL, "unknown flag '%s'; see %s --help", name,
-					 command_word(parser->cli));
+			return error_set(parser->error, -EINVAL, "unknown flag '%s'; see %s --help",
+					 name, command_word(parser->cli));
 		err = check_command(parser, spec, name);
 		if (!err && spec->value && letter[1])
 			value = letter + 1;
@@ -250,7 +264,8 @@ static int parse_argument(struct parser *parser)
 			parser->flags_ended = true;
 			return 0;
 		}
-		return argument[1] == '-' ? parse_long(parser, argument) : parse_letters(parser, argument);
+		return argument[1] == '-' ? parse_long(parser, argument)
+					  : parse_letters(parser, argument);
 	}
 	if (parser->operand_count == (parser->cli->command == CLI_MOUNT ? 2 : 1))
 		return usage(parser, "one argument too many:", argument);
@@ -258,7 +273,8 @@ static int parse_argument(struct parser *parser)
 	return 0;
 }
 
-/* BUCKET:PREFIX says more clearly than the environment which part is meant; -o prefix must agree. */
+/* BUCKET:PREFIX says more clearly than the environment which part is meant; -o prefix must agree.
+ */
 static int set_prefix(struct cli *cli, const char *prefix, struct error *error)
 {
 	char *given = NULL;
@@ -271,7 +287,8 @@ static int set_prefix(struct cli *cli, const char *prefix, struct error *error)
 	err = options_set(&cli->options, OPTION_IN_MOUNT, "prefix", prefix, error);
 	if (!err && given && strcmp(given, cli->options.prefix) != 0)
 		err = error_set(error, -EINVAL,
-				"two prefixes, '%.200s' with the bucket and '%.200s' as an option; give one",
+				"two prefixes, '%.200s' with the bucket and '%.200s' as an option; "
+				"give one",
 				cli->options.prefix, given);
 	free(given);
 	return err;
@@ -300,8 +317,9 @@ static int take_operands(struct parser *parser)
 	int err = 0;
 
 	if (parser->operand_count == 0)
-		return usage(parser, cli->command == CLI_MOUNT ? "bucket and directory are missing"
-							       : "the directory is missing",
+		return usage(parser,
+			     cli->command == CLI_MOUNT ? "bucket and directory are missing"
+						       : "the directory is missing",
 			     NULL);
 	if (!directory)
 		return usage(parser, "the directory is missing after", parser->operands[0]);

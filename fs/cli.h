@@ -5,9 +5,9 @@
  * s3mount status DIR [--json]
  * s3mount --help | --version | --man
  *
- * Flags may stand before, between and after the operands; "--" ends them. sync and status are commands
- * only as the first argument; a bucket of that name is written "sync:".
- * Pure but for the environment that options_init reads. Any thread.
+ * Flags may stand before, between and after the operands; "--" ends them. sync and status are
+ * commands only as the first argument; a bucket of that name is written "sync:". Pure but for the
+ * environment that options_init reads. Any thread.
  */
 #ifndef FS_CLI_H
 #define FS_CLI_H
@@ -24,17 +24,17 @@ enum cli_command { CLI_MOUNT, CLI_SYNC, CLI_STATUS, CLI_HELP, CLI_VERSION, CLI_M
 
 struct cli {
 	enum cli_command command;
-	char *bucket;           /* CLI_MOUNT; checked */
-	char *directory;        /* CLI_MOUNT, CLI_SYNC, CLI_STATUS; as it was given */
+	char *bucket;		/* CLI_MOUNT; checked */
+	char *directory;	/* CLI_MOUNT, CLI_SYNC, CLI_STATUS; as it was given */
 	struct options options; /* CLI_MOUNT; prefix merged from BUCKET:PREFIX, debug from -d */
 	bool foreground;
 	bool json;
-	int ready_fd;           /* "ok\n" goes there once mounted; -1: none */
-	int64_t timeout;        /* CLI_SYNC, ns; -1: none was given */
+	int ready_fd;	 /* "ok\n" goes there once mounted; -1: none */
+	int64_t timeout; /* CLI_SYNC, ns; -1: none was given */
 };
 
-/* cli needs no preparation. On success the caller ends it with cli_free; on error nothing is left to free.
- * Errors: -EINVAL with the one message for the user, -ENOMEM. */
+/* cli needs no preparation. On success the caller ends it with cli_free; on error nothing is left
+ * to free. Errors: -EINVAL with the one message for the user, -ENOMEM. */
 int cli_parse(int argc, char *const argv[], struct cli *cli, struct error *error);
 void cli_free(struct cli *cli);
 

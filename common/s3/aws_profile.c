@@ -21,26 +21,26 @@ struct name_value {
 };
 
 static const struct name_value profile_names[] = {
-        {NULL, "aws_access_key_id", AWS_ACCESS_KEY},
-        {NULL, "aws_secret_access_key", AWS_SECRET_KEY},
-        {NULL, "aws_session_token", AWS_SESSION_TOKEN},
-        {NULL, "region", AWS_REGION},
-        {NULL, "endpoint_url", AWS_ENDPOINT_URL},
-        {"s3", "endpoint_url", AWS_S3_ENDPOINT_URL},
-        {"s3", "addressing_style", AWS_S3_ADDRESSING_STYLE},
-        {NULL, "services", AWS_SERVICES},
-        {NULL, "ca_bundle", AWS_CA_BUNDLE},
-        {NULL, "ignore_configured_endpoint_urls", AWS_IGNORE_ENDPOINT_URLS},
-        {NULL, "role_arn", AWS_ROLE_ARN},
-        {NULL, "credential_process", AWS_CREDENTIAL_PROCESS},
-        {NULL, "sso_session", AWS_SSO},
-        {NULL, "sso_start_url", AWS_SSO},
-        {NULL, NULL, 0},
+	{NULL, "aws_access_key_id", AWS_ACCESS_KEY},
+	{NULL, "aws_secret_access_key", AWS_SECRET_KEY},
+	{NULL, "aws_session_token", AWS_SESSION_TOKEN},
+	{NULL, "region", AWS_REGION},
+	{NULL, "endpoint_url", AWS_ENDPOINT_URL},
+	{"s3", "endpoint_url", AWS_S3_ENDPOINT_URL},
+	{"s3", "addressing_style", AWS_S3_ADDRESSING_STYLE},
+	{NULL, "services", AWS_SERVICES},
+	{NULL, "ca_bundle", AWS_CA_BUNDLE},
+	{NULL, "ignore_configured_endpoint_urls", AWS_IGNORE_ENDPOINT_URLS},
+	{NULL, "role_arn", AWS_ROLE_ARN},
+	{NULL, "credential_process", AWS_CREDENTIAL_PROCESS},
+	{NULL, "sso_session", AWS_SSO},
+	{NULL, "sso_start_url", AWS_SSO},
+	{NULL, NULL, 0},
 };
 
 static const struct name_value services_names[] = {
-        {"s3", "endpoint_url", AWS_S3_ENDPOINT_URL},
-        {NULL, NULL, 0},
+	{"s3", "endpoint_url", AWS_S3_ENDPOINT_URL},
+	{NULL, NULL, 0},
 };
 
 struct parser {
@@ -59,7 +59,8 @@ struct parser {
 
 static int malformed(const struct parser *parser, const char *what)
 {
-	return error_set(parser->error, -EINVAL, "%.300s, line %u: %s", parser->file, parser->line, what);
+	return error_set(parser->error, -EINVAL, "%.300s, line %u: %s", parser->file, parser->line,
+			 what);
 }
 
 static size_t trimmed(const char *text, size_t len)
@@ -114,8 +115,9 @@ static enum section classify(const struct parser *parser, const char *text, size
 	name = section_name(text, &n, "profile");
 	if (name && equals(name, n, parser->name))
 		return SECTION_PROFILE;
-	return equals(text, len, "default") && strcmp(parser->name, "default") == 0 ? SECTION_PROFILE
-										    : SECTION_OTHER;
+	return equals(text, len, "default") && strcmp(parser->name, "default") == 0
+		       ? SECTION_PROFILE
+		       : SECTION_OTHER;
 }
 
 static int parse_header(struct parser *parser, const char *text, size_t len)
@@ -144,7 +146,8 @@ static int parse_header(struct parser *parser, const char *text, size_t len)
 static int store(struct parser *parser, const char *parent, const char *name, size_t name_len,
 		 const char *value, size_t len)
 {
-	const struct name_value *at = parser->section == SECTION_SERVICES ? services_names : profile_names;
+	const struct name_value *at = parser->section == SECTION_SERVICES ? services_names
+									  : profile_names;
 	char **field;
 
 	for (; at->name; at++) {
@@ -181,8 +184,9 @@ static int parse_property(struct parser *parser, const char *text, size_t len, s
 	size_t name_len, value_len;
 
 	if (nested && !parser->parent_is_block)
-		return malformed(parser, "an indented line continues the value above it, which no setting "
-					 "used here can have; remove the indentation");
+		return malformed(parser,
+				 "an indented line continues the value above it, which no setting "
+				 "used here can have; remove the indentation");
 	if (!equal)
 		return malformed(parser, "expected \"name = value\" or \"[section]\"");
 	name_len = trimmed(text, (size_t)(equal - text));
@@ -247,10 +251,11 @@ static int parse_text(struct parser *parser, const char *text)
 	return 0;
 }
 
-int aws_profile_parse(struct aws_profile *profile, enum aws_file kind, const char *name, const char *text,
-		      const char *file, struct error *error)
+int aws_profile_parse(struct aws_profile *profile, enum aws_file kind, const char *name,
+		      const char *text, const char *file, struct error *error)
 {
-	struct parser parser = {.profile = profile, .kind = kind, .name = name, .file = file, .error = error};
+	struct parser parser = {
+		.profile = profile, .kind = kind, .name = name, .file = file, .error = error};
 	int err = parse_text(&parser, text);
 
 	/* The section may stand before the profile that names it. */

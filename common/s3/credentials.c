@@ -79,15 +79,16 @@ static int load_profile(struct aws_profile *profile, const struct options *optio
 	if (!err)
 		err = read_profile_file(profile, AWS_CREDENTIALS, name, places->credentials, error);
 	if (!err && !profile->found && options->profile)
-		err = error_set(error, -ENOENT,
-				"there is no profile '%.64s' in %.200s or %.200s that this user may read", name,
-				places->credentials, places->config);
+		err = error_set(
+			error, -ENOENT,
+			"there is no profile '%.64s' in %.200s or %.200s that this user may read",
+			name, places->credentials, places->config);
 	return err;
 }
 
 /* A value of the profile for an option that nothing else has set. */
-static int adopt(struct options *options, const char *option, const char *value, const char *setting,
-		 struct error *error)
+static int adopt(struct options *options, const char *option, const char *value,
+		 const char *setting, struct error *error)
 {
 	struct error inner = ERROR_INIT;
 	uint64_t given = options->given;
@@ -95,8 +96,8 @@ static int adopt(struct options *options, const char *option, const char *value,
 
 	options->given = given;
 	if (err)
-		return error_set(error, err, "profile '%.64s', setting %s: %s", profile_name(options),
-				 setting, inner.message);
+		return error_set(error, err, "profile '%.64s', setting %s: %s",
+				 profile_name(options), setting, inner.message);
 	return 0;
 }
 
@@ -109,7 +110,8 @@ static bool endpoints_ignored(const struct aws_profile *profile)
 	return value && strcasecmp(value, "true") == 0;
 }
 
-static int adopt_profile(struct options *options, const struct aws_profile *profile, struct error *error)
+static int adopt_profile(struct options *options, const struct aws_profile *profile,
+			 struct error *error)
 {
 	char *const *values = profile->values;
 	const char *style = values[AWS_S3_ADDRESSING_STYLE];
@@ -123,7 +125,8 @@ static int adopt_profile(struct options *options, const struct aws_profile *prof
 		err = adopt(options, "endpoint", endpoint, "endpoint_url", error);
 	if (!err && values[AWS_CA_BUNDLE] && !options->ca_file)
 		err = adopt(options, "ca_file", values[AWS_CA_BUNDLE], "ca_bundle", error);
-	if (err || !style || options->path_style != PATH_STYLE_AUTO || options_given(options, "path_style"))
+	if (err || !style || options->path_style != PATH_STYLE_AUTO ||
+	    options_given(options, "path_style"))
 		return err;
 	if (strcmp(style, "path") == 0)
 		options->path_style = PATH_STYLE_ON;
@@ -147,13 +150,15 @@ static int set_keys(struct credentials *credentials, const char *access_key, con
 	/* White space would break the header that they end up in; mostly it is a copied newline. */
 	if (!is_clean(access_key) || !is_clean(secret_key) || (token && !is_clean(token)))
 		return error_set(error, -EINVAL,
-				 "%s: white space or other bytes that no key has, in the access key, secret or "
+				 "%s: white space or other bytes that no key has, in the access "
+				 "key, secret or "
 				 "session token",
 				 credentials->source);
 	credentials->access_key = secret_copy(access_key, strlen(access_key));
 	credentials->secret_key = secret_copy(secret_key, strlen(secret_key));
 	credentials->session_token = token ? secret_copy(token, strlen(token)) : NULL;
-	if (!credentials->access_key || !credentials->secret_key || (token && !credentials->session_token))
+	if (!credentials->access_key || !credentials->secret_key ||
+	    (token && !credentials->session_token))
 		return error_set(error, -ENOMEM, "out of memory");
 	return 0;
 }
@@ -192,25 +197,27 @@ static int from_environment(struct credentials *credentials, struct error *error
 		return 0;
 	if (!access_key || !secret_key)
 		return error_set(error, -EINVAL,
-				 "the environment variable AWS_%s is set but AWS_%s is not; set both or none",
+				 "the environment variable AWS_%s is set but AWS_%s is not; set "
+				 "both or none",
 				 access_key ? "ACCESS_KEY_ID" : "SECRET_ACCESS_KEY",
 				 access_key ? "SECRET_ACCESS_KEY" : "ACCESS_KEY_ID");
 	snprintf(credentials->source, sizeof(credentials->source), "environment");
-	err = set_keys(credentials, access_key, secret_key, environment_value("AWS_SESSION_TOKEN"), error);
+	err = set_keys(credentials, access_key, secret_key, environment_value("AWS_SESSION_TOKEN"),
+		       error);
 	return err ? err : 1;
 }
 
 static const char *unsupported_source(const struct aws_profile *profile)
 {
-	return profile->values[AWS_ROLE_ARN] ? "role_arn"
-	       : profile->values[AWS_SSO]    ? "SSO"
+	return profile->values[AWS_ROLE_ARN]		 ? "role_arn"
+	       : profile->values[AWS_SSO]		 ? "SSO"
 	       : profile->values[AWS_CREDENTIAL_PROCESS] ? "credential_process"
 							 : NULL;
 }
 
 /* 1: set. 0: not there. */
-static int from_profile(struct credentials *credentials, const struct aws_profile *profile, const char *name,
-			struct error *error)
+static int from_profile(struct credentials *credentials, const struct aws_profile *profile,
+			const char *name, struct error *error)
 {
 	const char *access_key = profile->values[AWS_ACCESS_KEY];
 	const char *secret_key = profile->values[AWS_SECRET_KEY];
@@ -219,8 +226,10 @@ static int from_profile(struct credentials *credentials, const struct aws_profil
 
 	if (unsupported && (!access_key || profile->values[AWS_ROLE_ARN]))
 		return error_set(error, -EINVAL,
-				 "profile '%.64s' takes its keys from %s, which is not supported; write keys "
-				 "into the profile, or run: eval \"$(aws configure export-credentials --profile "
+				 "profile '%.64s' takes its keys from %s, which is not supported; "
+				 "write keys "
+				 "into the profile, or run: eval \"$(aws configure "
+				 "export-credentials --profile "
 				 "%.64s --format env)\"",
 				 name, unsupported, name);
 	if (!access_key && !secret_key)
@@ -230,7 +239,8 @@ static int from_profile(struct credentials *credentials, const struct aws_profil
 				 access_key ? "access_key_id" : "secret_access_key",
 				 access_key ? "secret_access_key" : "access_key_id");
 	snprintf(credentials->source, sizeof(credentials->source), "profile %.64s", name);
-	err = set_keys(credentials, access_key, secret_key, profile->values[AWS_SESSION_TOKEN], error);
+	err = set_keys(credentials, access_key, secret_key, profile->values[AWS_SESSION_TOKEN],
+		       error);
 	return err ? err : 1;
 }
 
@@ -254,21 +264,25 @@ static int from_default_passwd_files(struct credentials *credentials, const stru
 	return 0;
 }
 
-static int none_found(const struct options *options, const struct places *places, const char *bucket,
-		      struct error *error)
+static int none_found(const struct options *options, const struct places *places,
+		      const char *bucket, struct error *error)
 {
 	if (options_given(options, "profile"))
-		return error_set(error, -ENOENT,
-				 "profile '%.64s' has no keys in %.200s or %.200s; run: aws configure "
-				 "--profile %.64s",
-				 options->profile, places->credentials, places->config, options->profile);
-	return error_set(error, -ENOENT,
-			 "no credentials found%s%.64s%s; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-			 "run \"aws configure\", or write KEY:SECRET into a file for -o passwd_file=FILE, or "
-			 "use -o anonymous for a public bucket (looked at: the environment, profile '%.64s' "
-			 "in %.120s and %.120s, %.120s, /etc/passwd-s3fs; not at roles of the machine)",
-			 bucket ? " for bucket '" : "", bucket ? bucket : "", bucket ? "'" : "",
-			 profile_name(options), places->credentials, places->config, places->passwd);
+		return error_set(
+			error, -ENOENT,
+			"profile '%.64s' has no keys in %.200s or %.200s; run: aws configure "
+			"--profile %.64s",
+			options->profile, places->credentials, places->config, options->profile);
+	return error_set(
+		error, -ENOENT,
+		"no credentials found%s%.64s%s; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+		"or "
+		"run \"aws configure\", or write KEY:SECRET into a file for -o passwd_file=FILE, "
+		"or "
+		"use -o anonymous for a public bucket (looked at: the environment, profile '%.64s' "
+		"in %.120s and %.120s, %.120s, /etc/passwd-s3fs; not at roles of the machine)",
+		bucket ? " for bucket '" : "", bucket ? bucket : "", bucket ? "'" : "",
+		profile_name(options), places->credentials, places->config, places->passwd);
 }
 
 static int load_named_file(struct credentials *credentials, const char *path, const char *bucket,
@@ -281,12 +295,13 @@ static int load_named_file(struct credentials *credentials, const char *path, co
 		return 0;
 	if (inner.code)
 		return error_set(error, err, "option 'passwd_file': %s", inner.message);
-	return error_set(error, err, "option 'passwd_file': cannot open %.300s: %s", path, strerror(-err));
+	return error_set(error, err, "option 'passwd_file': cannot open %.300s: %s", path,
+			 strerror(-err));
 }
 
 static int load_keys(struct credentials *credentials, const struct options *options,
-		     const struct aws_profile *profile, const struct places *places, const char *bucket,
-		     struct error *error)
+		     const struct aws_profile *profile, const struct places *places,
+		     const char *bucket, struct error *error)
 {
 	bool named = options_given(options, "profile");
 	int found = 0;
@@ -318,8 +333,10 @@ int credentials_load(struct credentials *credentials, struct options *options, c
 
 	memset(credentials, 0, sizeof(*credentials));
 	find_places(&places);
-	if (options->anonymous && options_given(options, "anonymous") && options_given(options, "passwd_file"))
-		return error_set(error, -EINVAL, "options 'anonymous' and 'passwd_file' exclude each other");
+	if (options->anonymous && options_given(options, "anonymous") &&
+	    options_given(options, "passwd_file"))
+		return error_set(error, -EINVAL,
+				 "options 'anonymous' and 'passwd_file' exclude each other");
 	err = load_profile(&profile, options, &places, error);
 	if (!err)
 		err = adopt_profile(options, &profile, error);

@@ -35,9 +35,10 @@ static bool has_white_space(const char *text, size_t len)
 	return false;
 }
 
-/* As s3fs does it: what stands before the first of several colons is the bucket, after the last the secret. */
-static int parse_line(const struct line *line, const char *bucket, struct entry *own, struct entry *general,
-		      struct error *error)
+/* As s3fs does it: what stands before the first of several colons is the bucket, after the last the
+ * secret. */
+static int parse_line(const struct line *line, const char *bucket, struct entry *own,
+		      struct entry *general, struct error *error)
 {
 	const char *end = line->text + line->len;
 	const char *first = memchr(line->text, ':', line->len);
@@ -46,9 +47,10 @@ static int parse_line(const struct line *line, const char *bucket, struct entry 
 	struct entry *entry = general;
 
 	if (line->text[0] == '[')
-		return malformed(line, error, "this looks like a file of AWS profiles; name one with the "
-					      "option profile, and the file with "
-					      "AWS_SHARED_CREDENTIALS_FILE");
+		return malformed(line, error,
+				 "this looks like a file of AWS profiles; name one with the "
+				 "option profile, and the file with "
+				 "AWS_SHARED_CREDENTIALS_FILE");
 	if (!first || last == key || last + 1 == end || memchr(key, ':', (size_t)(last - key)))
 		return malformed(line, error, "expected KEY:SECRET or BUCKET:KEY:SECRET");
 	if (has_white_space(line->text, line->len))
@@ -92,8 +94,9 @@ int passwd_file_parse(const char *text, const char *file, const char *bucket, ch
 	if (!own.key)
 		own = general;
 	if (!own.key)
-		return error_set(error, -ENOENT, "%.300s has no keys for bucket '%.64s': neither a line "
-						 "%.64s:KEY:SECRET nor a general line KEY:SECRET",
+		return error_set(error, -ENOENT,
+				 "%.300s has no keys for bucket '%.64s': neither a line "
+				 "%.64s:KEY:SECRET nor a general line KEY:SECRET",
 				 file, bucket ? bucket : "", bucket ? bucket : "BUCKET");
 	*access_key = secret_copy(own.key, own.key_len);
 	*secret_key = secret_copy(own.secret, own.secret_len);

@@ -1,8 +1,8 @@
 /* passwd_file.h — key pairs in s3fs's format.
  *
- * Lines "KEY:SECRET", for all buckets, or "BUCKET:KEY:SECRET"; empty lines and those that begin with '#'
- * do not count. The line of the bucket goes before the general one. (s3fs(1), AUTHENTICATION.)
- * Messages name file and line, never what stands there. Any thread. Pure.
+ * Lines "KEY:SECRET", for all buckets, or "BUCKET:KEY:SECRET"; empty lines and those that begin
+ * with '#' do not count. The line of the bucket goes before the general one. (s3fs(1),
+ * AUTHENTICATION.) Messages name file and line, never what stands there. Any thread. Pure.
  */
 #ifndef COMMON_S3_PASSWD_FILE_H
 #define COMMON_S3_PASSWD_FILE_H

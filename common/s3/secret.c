@@ -26,14 +26,17 @@ void secret_free(char *text)
 	free(text);
 }
 
-static int check_file(const char *path, const struct stat *st, mode_t forbidden, struct error *error)
+static int check_file(const char *path, const struct stat *st, mode_t forbidden,
+		      struct error *error)
 {
 	if (!S_ISREG(st->st_mode))
 		return error_set(error, -EINVAL, "%.300s is not a regular file", path);
 	if (st->st_mode & forbidden)
 		return error_set(error, -EPERM,
-				 "%.300s holds keys and others may read it (mode %04o); run: chmod %s %.300s",
-				 path, (unsigned)st->st_mode & 07777, forbidden & 040 ? "600" : "640", path);
+				 "%.300s holds keys and others may read it (mode %04o); run: chmod "
+				 "%s %.300s",
+				 path, (unsigned)st->st_mode & 07777,
+				 forbidden & 040 ? "600" : "640", path);
 	if (st->st_size > SECRET_FILE_BYTES_MAX)
 		return error_set(error, -EINVAL, "%.300s is bigger than %d bytes", path,
 				 SECRET_FILE_BYTES_MAX);
@@ -75,8 +78,9 @@ int secret_file_read(const char *path, mode_t forbidden, char **out, struct erro
 			return err;
 		return error_set(error, err, "cannot open %.300s: %s", path, strerror(-err));
 	}
-	err = fstat(fd, &st) ? error_set(error, -errno, "cannot stat %.300s: %s", path, strerror(errno))
-			     : check_file(path, &st, forbidden, error);
+	err = fstat(fd, &st)
+		      ? error_set(error, -errno, "cannot stat %.300s: %s", path, strerror(errno))
+		      : check_file(path, &st, forbidden, error);
 	if (err)
 		goto out;
 	data = malloc((size_t)st.st_size + 1);
@@ -86,12 +90,14 @@ int secret_file_read(const char *path, mode_t forbidden, char **out, struct erro
 	}
 	len = read_all(fd, data, (size_t)st.st_size);
 	if (len < 0) {
-		err = error_set(error, (int)len, "cannot read %.300s: %s", path, strerror((int)-len));
+		err = error_set(error, (int)len, "cannot read %.300s: %s", path,
+				strerror((int)-len));
 		goto out;
 	}
 	data[len] = '\0';
 	if (memchr(data, '\0', (size_t)len)) {
-		err = error_set(error, -EINVAL, "%.300s is not a text file: it holds NUL bytes", path);
+		err = error_set(error, -EINVAL, "%.300s is not a text file: it holds NUL bytes",
+				path);
 		goto out;
 	}
 	*out = data;

@@ -27,6 +27,13 @@ struct s3_config {
 int s3_create(struct objstore **out, struct executor *executor, const struct s3_config *config,
               struct error *error);
 
+/* Old Ceph (before 17) compares If-Match of writes with the bare ETag. Any thread. */
+void s3_set_unquoted_etags(struct objstore *store, bool unquoted);
+
+/* Newer keys, copied; a request that failed for expired ones is repeated with them. Any thread.
+ * Errors: -ENOMEM. */
+int s3_set_credentials(struct objstore *store, const struct credentials *credentials);
+
 /* Turns the failure of a first request into one clear sentence for a person: no such bucket, wrong key or
  * secret, clock skew (with by how much), wrong region (with the right one), unreachable, not S3, TLS.
  * Returns request->result.err, error filled. */

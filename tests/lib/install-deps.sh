@@ -20,7 +20,7 @@ build="gcc make libc6-dev pkg-config fuse3 libfuse3-dev libcurl4-openssl-dev lib
 demo="curl ca-certificates procps"
 test="libcmocka-dev clang clang-format clang-tidy python3 python3-venv git openssl e2fsprogs attr acl
       iproute2 iptables jq s3fs rclone radosgw ceph-mon ceph-osd ceph-common docker.io docker-registry
-      debootstrap busybox-static"
+      debootstrap busybox-static faketime"
 
 case $want in
 build) packages=$build ;;

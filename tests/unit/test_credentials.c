@@ -102,6 +102,7 @@ static const char config_text[] =
 	"ca_bundle=/ca\ns3 =\n  addressing_style=path\n"
 	"[services v]\ns3 =\n  endpoint_url=http://special\n"
 	"[profile role]\nrole_arn=arn:x\nsource_profile=default\n"
+	"[profile both]\nrole_arn=arn:x\naws_access_key_id=AK\naws_secret_access_key=s\n"
 	"[profile bad]\nendpoint_url=nowhere\n";
 
 enum {
@@ -279,6 +280,11 @@ static const struct error_case errors[] = {
 	 -EINVAL,
 	 "profile 'half' has aws_access_key_id but no aws_secret_access_key"},
 	{WITH_AWS_FILES, "profile=role", {NULL}, -EINVAL, "takes its keys from role_arn"},
+	{WITH_AWS_FILES,
+	 "profile=both",
+	 {NULL},
+	 -EINVAL,
+	 "profile 'both' takes its keys from role_arn"},
 	{WITH_AWS_FILES,
 	 "profile=bad",
 	 {NULL},

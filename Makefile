@@ -87,7 +87,7 @@ check-swarm: all tools
 
 ## Style, layers, sizes and static analysis of the sources
 lint: | $(BUILD)/.packages
-	@CPPFLAGS="$(subst ",\",$(ALL_CPPFLAGS))" JOBS=$(JOBS) tests/lint.sh
+	@CPPFLAGS="$(subst ",\",$(ALL_CPPFLAGS))" tests/lint.sh
 
 ## Rewrite the C sources in the project's style
 format:

@@ -15,21 +15,21 @@
 #include "fs/journal/record.h"
 #include "fs/journal/store.h"
 
-/* How far the log may grow before it is moved into the database: while nobody waits, and whatever happens. When
- * there is nothing to do, a smaller one is moved as well. */
+/* How far the log may grow before it is moved into the database: while nobody waits, and whatever
+ * happens. When there is nothing to do, a smaller one is moved as well. */
 #define LOG_SOFT_LIMIT (UINT64_C(4) << 20)
 #define LOG_HARD_LIMIT (UINT64_C(16) << 20)
 #define LOG_IDLE_LIMIT (UINT64_C(64) << 10)
-#define IDLE_NS (500 * NSEC_PER_MSEC)
+#define IDLE_NS	       (500 * NSEC_PER_MSEC)
 /* Records of one transaction: bounds how long a waiter that came too late for it waits. */
 enum { BATCH_MAX = 4096 };
 
 /*
- * Sequence numbers: durable <= committed <= last. The thread alone raises committed and durable; last
- * belongs to the owner thread. error is set once, by either thread.
+ * Sequence numbers: durable <= committed <= last. The thread alone raises committed and durable;
+ * last belongs to the owner thread. error is set once, by either thread.
  *
- * A waiter can not be missed: it registers (waiting_*) and looks at committed under the lock; the thread raises
- * committed first, then looks at waiting_* under the lock.
+ * A waiter can not be missed: it registers (waiting_*) and looks at committed under the lock; the
+ * thread raises committed first, then looks at waiting_* under the lock.
  */
 struct journal {
 	struct executor *executor;
@@ -79,7 +79,8 @@ bool journal_is_committed(const struct journal *journal, uint64_t sequence)
 	return atomic_load_explicit(&journal->committed, memory_order_acquire) >= sequence;
 }
 
-/* Owner thread: wakes those whose record is where they want it, or all when the journal has failed. */
+/* Owner thread: wakes those whose record is where they want it, or all when the journal has failed.
+ */
 static void wake_waiters(struct task *task)
 {
 	struct journal *journal = container_of(task, struct journal, wake);
@@ -89,8 +90,7 @@ static void wake_waiters(struct task *task)
 	journal->posted = false;
 	pthread_mutex_unlock(&journal->lock);
 	/* A woken fiber runs later: it cannot change the list under us. */
-	LIST_FOREACH(node, &journal->waiters)
-	{
+	LIST_FOREACH (node, &journal->waiters) {
 		struct waiter *waiter = container_of(node, struct waiter, link);
 
 		if (!journal_error(journal) && !reached(journal, waiter->sequence, waiter->level))
@@ -196,12 +196,12 @@ static struct round next_round(struct journal *journal, bool tend)
 		journal->asleep = true;
 	while (journal->asleep && err == 0)
 		err = tend ? pthread_cond_timedwait(&journal->work, &journal->lock, &until)
-		           : pthread_cond_wait(&journal->work, &journal->lock);
+			   : pthread_cond_wait(&journal->work, &journal->lock);
 	round.idle = journal->asleep;
 	journal->asleep = false;
 	round.batch = take_batch(journal, &round.last);
 	round.end = journal->stop && !round.batch &&
-	            (journal_error(journal) || !sync_is_due(journal));
+		    (journal_error(journal) || !sync_is_due(journal));
 	pthread_mutex_unlock(&journal->lock);
 	return round;
 }
@@ -331,8 +331,8 @@ static void journal_free(struct journal *journal)
 	free(journal);
 }
 
-int journal_open(struct journal **out, struct executor *executor, const char *dir, const char *volume,
-                 struct journal_info *info, struct error *error)
+int journal_open(struct journal **out, struct executor *executor, const char *dir,
+		 const char *volume, struct journal_info *info, struct error *error)
 {
 	struct journal *journal = journal_new(executor);
 	int err;
@@ -376,11 +376,12 @@ void journal_close(struct journal *journal, bool clean)
 		err = store_close(journal->store, clean);
 	if (err)
 		log_error("journal: cannot be closed: %s; the next mount will check it",
-		          strerror(-err));
+			  strerror(-err));
 	journal_free(journal);
 }
 
-/* Takes the record; NULL: there was no memory for it, and without it nothing after it may be written. */
+/* Takes the record; NULL: there was no memory for it, and without it nothing after it may be
+ * written. */
 static uint64_t enqueue(struct journal *journal, struct record *record)
 {
 	bool wake = false;
@@ -428,7 +429,7 @@ uint64_t journal_move_node(struct journal *journal, uint64_t ino, uint64_t paren
 }
 
 static uint64_t put_extent(struct journal *journal, enum record_kind kind, uint64_t ino,
-                           uint64_t start, uint64_t end)
+			   uint64_t start, uint64_t end)
 {
 	struct record *record = record_plain(kind);
 
@@ -466,7 +467,7 @@ uint64_t journal_drop_intent(struct journal *journal, uint64_t id)
 }
 
 uint64_t journal_put_counters(struct journal *journal, uint64_t next_ino, uint64_t next_file_id,
-                              uint64_t next_intent)
+			      uint64_t next_intent)
 {
 	struct record *record = record_plain(RECORD_PUT_COUNTERS);
 
@@ -502,7 +503,8 @@ static bool register_waiter(struct journal *journal, struct waiter *waiter)
 	return wait;
 }
 
-/* No deadline: the thread answers when the disk does, and a disk that never answers cannot be abandoned. */
+/* No deadline: the thread answers when the disk does, and a disk that never answers cannot be
+ * abandoned. */
 int journal_wait(struct journal *journal, uint64_t sequence, enum journal_level level)
 {
 	struct waiter waiter = {.sequence = sequence, .level = level};

@@ -1,14 +1,14 @@
-/* journal.h — the durable record of every intent: what the cache holds that S3 does not have yet, what the
- * cache may serve without asking, and which changes of the name space are under way.
+/* journal.h — the durable record of every intent: what the cache holds that S3 does not have yet,
+ * what the cache may serve without asking, and which changes of the name space are under way.
  *
  * Implementations: SQLite in WAL mode (journal_sqlite.c), memory (for unit tests of others).
  *
- * Order: records take effect in the order of the calls, all or a prefix of them. Each call returns a
- * sequence number at once; journal_wait returns when everything up to it is committed (survives the death of
- * the process) or durable (survives power loss). Commits are grouped.
- * Threads: calls come from the executor's owner thread; one journal thread alone touches the database.
- * Errors: the first failure of the disk is kept; from then on every wait returns it and nothing is written
- * any more (a failed fsync is never retried: what the kernel still holds is unknown).
+ * Order: records take effect in the order of the calls, all or a prefix of them. Each call returns
+ * a sequence number at once; journal_wait returns when everything up to it is committed (survives
+ * the death of the process) or durable (survives power loss). Commits are grouped. Threads: calls
+ * come from the executor's owner thread; one journal thread alone touches the database. Errors: the
+ * first failure of the disk is kept; from then on every wait returns it and nothing is written any
+ * more (a failed fsync is never retried: what the kernel still holds is unknown).
  */
 #ifndef FS_JOURNAL_JOURNAL_H
 #define FS_JOURNAL_JOURNAL_H
@@ -27,12 +27,12 @@ enum { JOURNAL_PUT_ID_BYTES = 33 };
 
 /* Bits of journal_node.flags. */
 enum {
-	NODE_DIRTY_DATA = 1,   /* the data file holds bytes that S3 has not */
-	NODE_DIRTY_ATTR = 2,   /* attributes are newer than the object's */
-	NODE_COMPLETE = 4,     /* the data file holds every byte of the file */
-	NODE_UNLINKED = 8,     /* no name any more; kept while something is under way */
-	NODE_CONFLICT = 16,    /* lost a race; data parked, see status */
-	NODE_REMOTE = 32,      /* the object exists in S3 as etag says */
+	NODE_DIRTY_DATA = 1, /* the data file holds bytes that S3 has not */
+	NODE_DIRTY_ATTR = 2, /* attributes are newer than the object's */
+	NODE_COMPLETE = 4,   /* the data file holds every byte of the file */
+	NODE_UNLINKED = 8,   /* no name any more; kept while something is under way */
+	NODE_CONFLICT = 16,  /* lost a race; data parked, see status */
+	NODE_REMOTE = 32,    /* the object exists in S3 as etag says */
 };
 
 /* One inode as the journal knows it. Directories have a row when something below them has one. */
@@ -42,15 +42,16 @@ struct journal_node {
 	uint32_t flags;
 	struct attributes attributes;
 	uint64_t size;
-	uint64_t generation;      /* of the data file's content */
-	uint64_t file_id;         /* name of the data file; 0: none */
-	uint64_t base_size;       /* size of the object version that etag names */
-	const char *etag;         /* version the change is based on; "" : there was none */
-	int64_t remote_modified;  /* its Last-Modified, ns */
-	const char *put_id;       /* of the publication under way or last done; "" */
-	const char *target;       /* of a symlink that is not in S3 yet; "" */
+	uint64_t generation;	 /* of the data file's content */
+	uint64_t file_id;	 /* name of the data file; 0: none */
+	uint64_t base_size;	 /* size of the object version that etag names */
+	const char *etag;	 /* version the change is based on; "" : there was none */
+	int64_t remote_modified; /* its Last-Modified, ns */
+	const char *put_id;	 /* of the publication under way or last done; "" */
+	const char *target;	 /* of a symlink that is not in S3 yet; "" */
 	const char *content_type;
-	const struct os_meta *meta;    /* the object's other user metadata, kept on rewrite; may be NULL */
+	const struct os_meta
+		*meta; /* the object's other user metadata, kept on rewrite; may be NULL */
 	const struct os_meta *headers; /* os_result.headers, kept on rewrite; may be NULL */
 };
 
@@ -59,8 +60,9 @@ enum journal_intent_kind { INTENT_DELETE = 1, INTENT_RENAME_FILE, INTENT_RENAME_
 struct journal_intent {
 	uint64_t id; /* set by the caller, unique, not 0 */
 	enum journal_intent_kind kind;
-	const char *source, *target; /* keys; RENAME_DIR: prefixes that end in '/'; INTENT_MPU: key, upload id */
-	const char *etag;            /* of the source when the intent was made; "" */
+	const char *source, *target; /* keys; RENAME_DIR: prefixes that end in '/'; INTENT_MPU: key,
+					upload id */
+	const char *etag;	     /* of the source when the intent was made; "" */
 };
 
 struct journal;
@@ -73,35 +75,39 @@ struct journal_loader {
 };
 
 struct journal_info {
-	bool created;         /* there was none before */
-	bool clean;           /* the last user closed it */
-	bool same_boot;       /* the kernel has not restarted since: the page cache survived */
+	bool created;	/* there was none before */
+	bool clean;	/* the last user closed it */
+	bool same_boot; /* the kernel has not restarted since: the page cache survived */
 	uint64_t next_ino, next_file_id, next_intent;
 };
 
-/* dir: an existing directory on the cache file system; the database is dir/journal.db. volume names the
- * bucket, prefix and endpoint: a journal of another volume is refused.
- * Errors (message set): -EUCLEAN damaged (it is left as it is), -EXDEV other volume, -EPROTO newer schema,
- * and errnos of the disk. */
-int journal_open(struct journal **out, struct executor *executor, const char *dir, const char *volume,
-                 struct journal_info *info, struct error *error);
+/* dir: an existing directory on the cache file system; the database is dir/journal.db. volume names
+ * the bucket, prefix and endpoint: a journal of another volume is refused. Errors (message set):
+ * -EUCLEAN damaged (it is left as it is), -EXDEV other volume, -EPROTO newer schema, and errnos of
+ * the disk. */
+int journal_open(struct journal **out, struct executor *executor, const char *dir,
+		 const char *volume, struct journal_info *info, struct error *error);
 /* Reads everything in it; parents before children. Before the first write. */
 int journal_load(struct journal *journal, const struct journal_loader *loader);
-/* Waits for everything queued; marks it clean when asked. Blocks; called after the executor has ended. */
+/* Waits for everything queued; marks it clean when asked. Blocks; called after the executor has
+ * ended. */
 void journal_close(struct journal *journal, bool clean);
 
-/* Each returns a sequence number, never 0. Strings are copied. A node's row is replaced as a whole. */
+/* Each returns a sequence number, never 0. Strings are copied. A node's row is replaced as a whole.
+ */
 uint64_t journal_put_node(struct journal *journal, const struct journal_node *node);
 uint64_t journal_drop_node(struct journal *journal, uint64_t ino); /* with its extents */
-uint64_t journal_move_node(struct journal *journal, uint64_t ino, uint64_t parent, const char *name);
+uint64_t journal_move_node(struct journal *journal, uint64_t ino, uint64_t parent,
+			   const char *name);
 /* Dirty ranges; only for data files that are not complete. */
 uint64_t journal_add_extent(struct journal *journal, uint64_t ino, uint64_t start, uint64_t end);
-uint64_t journal_truncate_extents(struct journal *journal, uint64_t ino, uint64_t size); /* drops what is at or beyond size */
+uint64_t journal_truncate_extents(struct journal *journal, uint64_t ino,
+				  uint64_t size); /* drops what is at or beyond size */
 uint64_t journal_put_intent(struct journal *journal, const struct journal_intent *intent);
 uint64_t journal_drop_intent(struct journal *journal, uint64_t id);
 /* Counters that must never be reused after a crash; written when passed (in steps). */
 uint64_t journal_put_counters(struct journal *journal, uint64_t next_ino, uint64_t next_file_id,
-                              uint64_t next_intent);
+			      uint64_t next_intent);
 
 /* Has everything up to sequence been committed? No waiting. */
 bool journal_is_committed(const struct journal *journal, uint64_t sequence);

@@ -15,7 +15,7 @@ struct sql_statement {
 	sqlite3_stmt *statement;
 	sqlite3 *db;
 	int bound; /* parameters so far */
-	int rc;    /* first failure of binding */
+	int rc;	   /* first failure of binding */
 };
 
 static int to_errno(sqlite3 *db, int rc)
@@ -67,8 +67,8 @@ int sql_open(struct sql **out, const char *path)
 	if (!sql)
 		return -ENOMEM;
 	rc = sqlite3_open_v2(path, &sql->db,
-	                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-	                     NULL);
+			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+			     NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	if (rc == SQLITE_OK)
@@ -112,7 +112,7 @@ int sql_prepare(struct sql *sql, const char *text, struct sql_statement **out)
 		return -ENOMEM;
 	statement->db = sql->db;
 	rc = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->statement,
-	                        NULL);
+				NULL);
 	if (rc != SQLITE_OK) {
 		free(statement);
 		return to_errno(sql->db, rc);
@@ -153,7 +153,7 @@ void sql_put_string(struct sql_statement *statement, const char *text)
 void sql_put_bytes(struct sql_statement *statement, const void *data, size_t len)
 {
 	bound(statement, sqlite3_bind_blob64(statement->statement, ++statement->bound, data, len,
-	                                     SQLITE_STATIC));
+					     SQLITE_STATIC));
 }
 
 int sql_step(struct sql_statement *statement)
@@ -217,12 +217,12 @@ unsigned sql_log_frames(const struct sql *sql)
 	return sql->log_frames;
 }
 
-/* With synchronous=NORMAL a commit writes its frames to the log and does not sync. Syncing the log is all that
- * synchronous=FULL does beyond that (sqlite.org/pragma.html#pragma_synchronous: "the WAL file is synced after
- * each transaction commit"; no padding of frames where the file system has the power-safe overwrite property,
- * which SQLite assumes on Linux). One sync of the file covers every commit before it; what was already
- * checkpointed is durable because a checkpoint syncs the database before the log is reused (sqlite.org/wal.html,
- * section 3.1). */
+/* With synchronous=NORMAL a commit writes its frames to the log and does not sync. Syncing the log
+ * is all that synchronous=FULL does beyond that (sqlite.org/pragma.html#pragma_synchronous: "the
+ * WAL file is synced after each transaction commit"; no padding of frames where the file system has
+ * the power-safe overwrite property, which SQLite assumes on Linux). One sync of the file covers
+ * every commit before it; what was already checkpointed is durable because a checkpoint syncs the
+ * database before the log is reused (sqlite.org/wal.html, section 3.1). */
 int sql_sync_log(struct sql *sql)
 {
 	sqlite3_file *file = NULL;
@@ -238,7 +238,8 @@ int sql_sync_log(struct sql *sql)
 int sql_checkpoint(struct sql *sql)
 {
 	int frames, moved;
-	int rc = sqlite3_wal_checkpoint_v2(sql->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
+	int rc = sqlite3_wal_checkpoint_v2(sql->db, "main", SQLITE_CHECKPOINT_PASSIVE, &frames,
+					   &moved);
 
 	return to_errno(sql->db, rc);
 }

@@ -1,7 +1,8 @@
-/* record.h — one change of the journal on its way from the core to the database; internal to fs/journal.
+/* record.h — one change of the journal on its way from the core to the database; internal to
+ * fs/journal.
  *
- * A record is one allocation that holds copies of all that it names. It has one owner at a time: the maker,
- * then the queue, then the journal thread, which frees it.
+ * A record is one allocation that holds copies of all that it names. It has one owner at a time:
+ * the maker, then the queue, then the journal thread, which frees it.
  */
 #ifndef FS_JOURNAL_RECORD_H
 #define FS_JOURNAL_RECORD_H
@@ -30,8 +31,8 @@ struct record {
 	uint64_t sequence;
 	enum record_kind kind;
 	union {
-		/* node.meta and node.headers are not set; the blobs stand for them. DROP_NODE: ino; MOVE_NODE:
-		 * ino, parent and name. */
+		/* node.meta and node.headers are not set; the blobs stand for them. DROP_NODE: ino;
+		 * MOVE_NODE: ino, parent and name. */
 		struct {
 			struct journal_node node;
 			struct record_blob meta, headers;
@@ -46,7 +47,8 @@ struct record {
 	};
 };
 
-/* Each returns NULL when out of memory; free() frees the record. sequence and next are the caller's to set. */
+/* Each returns NULL when out of memory; free() frees the record. sequence and next are the caller's
+ * to set. */
 struct record *record_plain(enum record_kind kind);
 struct record *record_node(const struct journal_node *node);
 struct record *record_move(uint64_t ino, uint64_t parent, const char *name);

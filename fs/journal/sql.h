@@ -2,8 +2,8 @@
  *
  * journal_sqlite.c alone includes sqlite3.h; store.c, which knows the tables, uses this.
  * Threads: a connection and its statements are used by one thread at a time.
- * Errors: negative errnos: -EUCLEAN damaged, -EBUSY in use by another process, -ENOSPC, -EROFS, -ENOMEM,
- * -EIO or what the kernel said.
+ * Errors: negative errnos: -EUCLEAN damaged, -EBUSY in use by another process, -ENOSPC, -EROFS,
+ * -ENOMEM, -EIO or what the kernel said.
  */
 #ifndef FS_JOURNAL_SQL_H
 #define FS_JOURNAL_SQL_H
@@ -15,7 +15,8 @@
 struct sql;
 struct sql_statement;
 
-/* Opens a file that exists. Nothing of it is read yet; closing does not write until sql_close is told so. */
+/* Opens a file that exists. Nothing of it is read yet; closing does not write until sql_close is
+ * told so. */
 int sql_open(struct sql **out, const char *path);
 /* checkpoint: what the log holds is moved to the database, and the log is deleted. */
 void sql_close(struct sql *sql, bool checkpoint);
@@ -26,12 +27,13 @@ int sql_execute(struct sql *sql, const char *text);
 int sql_prepare(struct sql *sql, const char *text, struct sql_statement **out);
 void sql_finalize(struct sql_statement *statement); /* NULL allowed */
 
-/* Parameters from left to right; a failure is kept and returned by the next step. Bytes are borrowed until
- * sql_reset. */
+/* Parameters from left to right; a failure is kept and returned by the next step. Bytes are
+ * borrowed until sql_reset. */
 void sql_put_int(struct sql_statement *statement, int64_t value);
 void sql_put_u64(struct sql_statement *statement, uint64_t value);
 void sql_put_string(struct sql_statement *statement, const char *text);
-void sql_put_bytes(struct sql_statement *statement, const void *data, size_t len); /* NULL data: SQL NULL */
+void sql_put_bytes(struct sql_statement *statement, const void *data,
+		   size_t len); /* NULL data: SQL NULL */
 /* 1: a row; 0: the end (the statement is reset then); or an error (reset as well). */
 int sql_step(struct sql_statement *statement);
 void sql_reset(struct sql_statement *statement);
@@ -42,7 +44,8 @@ int sql_run(struct sql_statement *statement);
 int64_t sql_int(struct sql_statement *statement, int column);
 uint64_t sql_u64(struct sql_statement *statement, int column);
 const char *sql_string(struct sql_statement *statement, int column); /* never NULL */
-const void *sql_bytes(struct sql_statement *statement, int column, size_t *len); /* NULL: SQL NULL */
+const void *sql_bytes(struct sql_statement *statement, int column,
+		      size_t *len); /* NULL: SQL NULL */
 
 /* The write-ahead log: frames that it holds as of the last commit. */
 unsigned sql_log_frames(const struct sql *sql);

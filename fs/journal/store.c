@@ -33,27 +33,27 @@ enum statement {
 };
 
 static const char *const statement_text[STATEMENTS] = {
-        [BEGIN] = "BEGIN IMMEDIATE",
-        [COMMIT] = "COMMIT",
-        [ROLLBACK] = "ROLLBACK",
-        [PUT_NODE] = "INSERT OR REPLACE INTO node (" NODE_COLUMNS ") VALUES "
-                     "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        [DROP_NODE] = "DELETE FROM node WHERE ino = ?",
-        [MOVE_NODE] = "UPDATE node SET parent = ?2, name = ?3 WHERE ino = ?1",
-        [EXTENT_AT] = "SELECT start, end FROM extent WHERE ino = ? AND start <= ? "
-                      "ORDER BY start DESC LIMIT 1",
-        [EXTENT_REACH] = "SELECT coalesce(max(end), 0) FROM extent "
-                         "WHERE ino = ? AND start BETWEEN ? AND ?",
-        [EXTENT_CLEAR] = "DELETE FROM extent WHERE ino = ? AND start BETWEEN ? AND ?",
-        [EXTENT_PUT] = "INSERT INTO extent (ino, start, end) VALUES (?, ?, ?)",
-        [EXTENT_CUT] = "UPDATE extent SET end = ?3 WHERE ino = ?1 AND start = ?2",
-        [PUT_INTENT] = "INSERT OR REPLACE INTO intent (id, kind, source, target, etag) "
-                       "VALUES (?, ?, ?, ?, ?)",
-        [DROP_INTENT] = "DELETE FROM intent WHERE id = ?",
-        [PUT_COUNTERS] = "UPDATE state SET next_ino = max(next_ino, ?), "
-                         "next_file_id = max(next_file_id, ?), next_intent = max(next_intent, ?)",
-        [TOUCH] = "UPDATE state SET touched = touched + 1",
-        [MARK_CLEAN] = "UPDATE state SET clean = 1",
+	[BEGIN] = "BEGIN IMMEDIATE",
+	[COMMIT] = "COMMIT",
+	[ROLLBACK] = "ROLLBACK",
+	[PUT_NODE] = "INSERT OR REPLACE INTO node (" NODE_COLUMNS ") VALUES "
+		     "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	[DROP_NODE] = "DELETE FROM node WHERE ino = ?",
+	[MOVE_NODE] = "UPDATE node SET parent = ?2, name = ?3 WHERE ino = ?1",
+	[EXTENT_AT] = "SELECT start, end FROM extent WHERE ino = ? AND start <= ? "
+		      "ORDER BY start DESC LIMIT 1",
+	[EXTENT_REACH] = "SELECT coalesce(max(end), 0) FROM extent "
+			 "WHERE ino = ? AND start BETWEEN ? AND ?",
+	[EXTENT_CLEAR] = "DELETE FROM extent WHERE ino = ? AND start BETWEEN ? AND ?",
+	[EXTENT_PUT] = "INSERT INTO extent (ino, start, end) VALUES (?, ?, ?)",
+	[EXTENT_CUT] = "UPDATE extent SET end = ?3 WHERE ino = ?1 AND start = ?2",
+	[PUT_INTENT] = "INSERT OR REPLACE INTO intent (id, kind, source, target, etag) "
+		       "VALUES (?, ?, ?, ?, ?)",
+	[DROP_INTENT] = "DELETE FROM intent WHERE id = ?",
+	[PUT_COUNTERS] = "UPDATE state SET next_ino = max(next_ino, ?), "
+			 "next_file_id = max(next_file_id, ?), next_intent = max(next_intent, ?)",
+	[TOUCH] = "UPDATE state SET touched = touched + 1",
+	[MARK_CLEAN] = "UPDATE state SET clean = 1",
 };
 
 struct store {
@@ -71,7 +71,7 @@ static int prepare_all(struct store *store)
 }
 
 int store_open(struct store **out, const char *dir, const char *volume, struct journal_info *info,
-               struct error *error)
+	       struct error *error)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	int err;
@@ -153,7 +153,8 @@ static int move_node(struct store *store, const struct journal_node *node)
 	return sql_run(move);
 }
 
-/* The extent with the greatest start that is not beyond offset: 1 and *out, 0 when there is none. */
+/* The extent with the greatest start that is not beyond offset: 1 and *out, 0 when there is none.
+ */
 static int extent_at(struct store *store, uint64_t ino, uint64_t offset, struct extent *out)
 {
 	struct sql_statement *at = store->statements[EXTENT_AT];
@@ -261,7 +262,7 @@ static int apply_one(struct store *store, const struct record *record)
 	case RECORD_MOVE_NODE: return move_node(store, &record->node);
 	case RECORD_ADD_EXTENT:
 		return add_extent(store, record->extent.ino, record->extent.start,
-		                  record->extent.end);
+				  record->extent.end);
 	case RECORD_TRUNCATE_EXTENTS:
 		return truncate_extents(store, record->extent.ino, record->extent.start);
 	case RECORD_PUT_INTENT: return put_intent(store, &record->intent);
@@ -307,8 +308,9 @@ int store_checkpoint(struct store *store)
 {
 	int err = sql_checkpoint(store->sql);
 
-	/* The first commit after a checkpoint starts the log again and syncs its header (wal.c: otherwise a
-	 * reordered write could mix old and new frames). It should not be one that somebody waits for. */
+	/* The first commit after a checkpoint starts the log again and syncs its header (wal.c:
+	 * otherwise a reordered write could mix old and new frames). It should not be one that
+	 * somebody waits for. */
 	return err ? err : sql_run(store->statements[TOUCH]);
 }
 

@@ -89,7 +89,7 @@ static int read_extents(struct load *load, uint64_t ino)
 
 /* *out is NULL when the column is. */
 static int read_meta(struct sql_statement *row, int column, struct os_meta *meta,
-                     const struct os_meta **out)
+		     const struct os_meta **out)
 {
 	size_t len = 0;
 	const void *data = sql_bytes(row, column, &len);
@@ -98,7 +98,8 @@ static int read_meta(struct sql_statement *row, int column, struct os_meta *meta
 	return data ? meta_blob_decode(data, len, meta) : 0;
 }
 
-static void read_columns(struct sql_statement *row, struct journal_node *node)
+/* Returns the column after the last that it reads. */
+static int read_columns(struct sql_statement *row, struct journal_node *node)
 {
 	int column = 0;
 
@@ -122,14 +123,13 @@ static void read_columns(struct sql_statement *row, struct journal_node *node)
 	node->put_id = sql_string(row, column++);
 	node->target = sql_string(row, column++);
 	node->content_type = sql_string(row, column++);
+	return column;
 }
-
-enum { COLUMN_META = 21, COLUMN_HEADERS };
 
 static int load_node(struct load *load, uint64_t ino)
 {
 	struct journal_node node;
-	int err = read_extents(load, ino);
+	int column, err = read_extents(load, ino);
 
 	if (err)
 		return err;
@@ -137,10 +137,10 @@ static int load_node(struct load *load, uint64_t ino)
 	err = sql_step(load->node);
 	if (err <= 0)
 		return err < 0 ? err : -EUCLEAN;
-	read_columns(load->node, &node);
-	err = node.ino == 0 ? -EUCLEAN : read_meta(load->node, COLUMN_META, &load->meta, &node.meta);
+	column = read_columns(load->node, &node);
+	err = node.ino == 0 ? -EUCLEAN : read_meta(load->node, column, &load->meta, &node.meta);
 	if (err == 0)
-		err = read_meta(load->node, COLUMN_HEADERS, &load->headers, &node.headers);
+		err = read_meta(load->node, column + 1, &load->headers, &node.headers);
 	if (err == 0)
 		err = load->loader->node(load->loader->context, &node, &load->dirty);
 	os_meta_free(&load->meta);
@@ -156,11 +156,11 @@ static int load_nodes(struct sql *sql, struct load *load)
 	int err = read_tree(sql, &entries, &count);
 
 	if (err == 0)
-		err = sql_prepare(sql, "SELECT " NODE_COLUMNS " FROM node WHERE ino = ?", &load->node);
+		err = sql_prepare(sql, "SELECT " NODE_COLUMNS " FROM node WHERE ino = ?",
+				  &load->node);
 	if (err == 0)
-		err = sql_prepare(sql,
-		                  "SELECT start, end FROM extent WHERE ino = ? ORDER BY start",
-		                  &load->extents);
+		err = sql_prepare(sql, "SELECT start, end FROM extent WHERE ino = ? ORDER BY start",
+				  &load->extents);
 	for (size_t i = 0; i < count && err == 0; i++)
 		err = load_node(load, entries[i].id);
 	sql_finalize(load->node);
@@ -174,15 +174,15 @@ static int load_intents(struct sql *sql, const struct journal_loader *loader)
 {
 	struct sql_statement *select = NULL;
 	int err = sql_prepare(sql, "SELECT id, kind, source, target, etag FROM intent ORDER BY id",
-	                      &select);
+			      &select);
 
 	while (err == 0 && (err = sql_step(select)) > 0) {
 		struct journal_intent intent = {
-		        .id = sql_u64(select, 0),
-		        .kind = (enum journal_intent_kind)sql_int(select, 1),
-		        .source = sql_string(select, 2),
-		        .target = sql_string(select, 3),
-		        .etag = sql_string(select, 4),
+			.id = sql_u64(select, 0),
+			.kind = (enum journal_intent_kind)sql_int(select, 1),
+			.source = sql_string(select, 2),
+			.target = sql_string(select, 3),
+			.etag = sql_string(select, 4),
 		};
 
 		err = -EUCLEAN;
@@ -196,10 +196,10 @@ static int load_intents(struct sql *sql, const struct journal_loader *loader)
 int load_database(struct sql *sql, const struct journal_loader *loader)
 {
 	struct load load = {
-	        .loader = loader,
-	        .dirty = EXTENT_SET_INIT,
-	        .meta = OS_META_INIT,
-	        .headers = OS_META_INIT,
+		.loader = loader,
+		.dirty = EXTENT_SET_INIT,
+		.meta = OS_META_INIT,
+		.headers = OS_META_INIT,
 	};
 	int err = load_nodes(sql, &load);
 

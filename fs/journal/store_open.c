@@ -11,8 +11,9 @@
 
 #include "fs/journal/schema.h"
 
-/* Numbers given out after the last counters record that reached the disk are lost with a crash. They are fewer
- * than this: their own records fill less than one log (store.h) between two syncs. */
+/* Numbers given out after the last counters record that reached the disk are lost with a crash.
+ * They are fewer than this: their own records fill less than one log (store.h) between two syncs.
+ */
 #define COUNTER_SAFETY_STEP (UINT64_C(1) << 24)
 
 enum { BOOT_ID_MAX = 64, FIRST_INO = 2, SQLITE_HEADER_BYTES = 100 };
@@ -72,15 +73,16 @@ static int insert_state(struct sql *sql, const char *volume)
 }
 
 #define TEXT_OF_(number) #number
-#define TEXT_OF(number) TEXT_OF_(number)
+#define TEXT_OF(number)	 TEXT_OF_(number)
 
 static int fill_fresh(struct sql *sql, const char *volume)
 {
 	int err = sql_execute(sql, "PRAGMA page_size = 4096; PRAGMA locking_mode = EXCLUSIVE;"
-	                           "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-	                           "BEGIN;" SCHEMA_TABLES
-	                           "PRAGMA application_id = " TEXT_OF(SCHEMA_APPLICATION_ID) ";"
-	                           "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION));
+				   "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+				   "BEGIN;" SCHEMA_TABLES "PRAGMA application_id = " TEXT_OF(
+					   SCHEMA_APPLICATION_ID) ";"
+								  "PRAGMA user_version = " TEXT_OF(
+									  SCHEMA_VERSION));
 
 	if (err == 0)
 		err = insert_state(sql, volume);
@@ -130,10 +132,11 @@ static int create(const struct paths *paths, const char *volume)
  * Offsets: SQLite file format, section 1.3. Errors: -EUCLEAN, and of open and read. */
 static int check_header(const char *path)
 {
-	static const unsigned char format[] = {0x10, 0x00, 2, 2}; /* page size 4096, write-ahead log */
+	static const unsigned char format[] = {0x10, 0x00, 2,
+					       2}; /* page size 4096, write-ahead log */
 	static const unsigned char application[] = {
-	        SCHEMA_APPLICATION_ID >> 24, SCHEMA_APPLICATION_ID >> 16 & 0xff,
-	        SCHEMA_APPLICATION_ID >> 8 & 0xff, SCHEMA_APPLICATION_ID & 0xff};
+		SCHEMA_APPLICATION_ID >> 24, SCHEMA_APPLICATION_ID >> 16 & 0xff,
+		SCHEMA_APPLICATION_ID >> 8 & 0xff, SCHEMA_APPLICATION_ID & 0xff};
 	unsigned char header[SQLITE_HEADER_BYTES];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t len;
@@ -179,10 +182,10 @@ static int check_version(struct sql *sql, struct error *error)
 		return err;
 	if (version > SCHEMA_VERSION)
 		return error_set(error, -EPROTO,
-		                 "the journal was written by a newer s3mount (its format is %lld, "
-		                 "this program knows %d); use that version, or another cache "
-		                 "directory",
-		                 (long long)version, SCHEMA_VERSION);
+				 "the journal was written by a newer s3mount (its format is %lld, "
+				 "this program knows %d); use that version, or another cache "
+				 "directory",
+				 (long long)version, SCHEMA_VERSION);
 	return version < 1 ? -EUCLEAN : 0;
 }
 
@@ -202,8 +205,8 @@ static int check_volume(struct sql *sql, const char *volume, struct error *error
 	sql_finalize(same);
 	if (err == 0)
 		return error_set(error, -EXDEV,
-		                 "the cache directory belongs to another volume (%s, not %s)", found,
-		                 volume);
+				 "the cache directory belongs to another volume (%s, not %s)",
+				 found, volume);
 	return err < 0 ? err : 0;
 }
 
@@ -211,9 +214,9 @@ static int read_state(struct sql *sql, struct journal_info *info)
 {
 	char boot_id[BOOT_ID_MAX];
 	struct sql_statement *state;
-	int err = sql_prepare(sql,
-	                      "SELECT clean, boot_id, next_ino, next_file_id, next_intent FROM state",
-	                      &state);
+	int err = sql_prepare(
+		sql, "SELECT clean, boot_id, next_ino, next_file_id, next_intent FROM state",
+		&state);
 
 	if (err)
 		return err;
@@ -222,7 +225,7 @@ static int read_state(struct sql *sql, struct journal_info *info)
 		read_boot_id(boot_id);
 		info->clean = sql_int(state, 0) == 1;
 		info->same_boot = info->created ||
-		                  (boot_id[0] && strcmp(boot_id, sql_string(state, 1)) == 0);
+				  (boot_id[0] && strcmp(boot_id, sql_string(state, 1)) == 0);
 		info->next_ino = sql_u64(state, 2);
 		info->next_file_id = sql_u64(state, 3);
 		info->next_intent = sql_u64(state, 4);
@@ -264,12 +267,13 @@ static int skip_numbers(struct sql *sql, struct journal_info *info)
 }
 
 static int check(struct sql *sql, const char *volume, struct journal_info *info,
-                 struct error *error)
+		 struct error *error)
 {
 	/* Exclusive before the first access: no file of shared memory, and one process only. */
-	int err = sql_execute(sql, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = NORMAL;"
-	                           "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
-	                           "PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 8388608");
+	int err = sql_execute(sql,
+			      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = NORMAL;"
+			      "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
+			      "PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 8388608");
 
 	if (err == 0)
 		err = check_version(sql, error);
@@ -290,9 +294,9 @@ static int mark_open(struct sql *sql, const struct journal_info *info)
 	char boot_id[BOOT_ID_MAX];
 	struct sql_statement *mark;
 	int err = sql_prepare(sql,
-	                      "UPDATE state SET clean = 0, boot_id = ?, next_ino = ?, "
-	                      "next_file_id = ?, next_intent = ?",
-	                      &mark);
+			      "UPDATE state SET clean = 0, boot_id = ?, next_ino = ?, "
+			      "next_file_id = ?, next_intent = ?",
+			      &mark);
 
 	if (err)
 		return err;
@@ -310,20 +314,20 @@ static int explain(struct error *error, int err, const struct paths *paths, cons
 {
 	switch (err) {
 	case -EUCLEAN:
-		return error_set(error, err,
-		                 "%s is damaged and was left as it is (%s); what it holds may not be "
-		                 "in S3 yet: keep the cache directory, and mount with another one",
-		                 paths->database, detail);
+		return error_set(
+			error, err,
+			"%s is damaged and was left as it is (%s); what it holds may not be "
+			"in S3 yet: keep the cache directory, and mount with another one",
+			paths->database, detail);
 	case -EBUSY:
 		return error_set(error, err, "the cache directory %s is in use by another mount",
-		                 paths->dir);
-	default:
-		return error_set(error, err, "%s: %s", paths->database, strerror(-err));
+				 paths->dir);
+	default: return error_set(error, err, "%s: %s", paths->database, strerror(-err));
 	}
 }
 
 static int open_existing(struct sql **out, const struct paths *paths, const char *volume,
-                         struct journal_info *info, struct error *error)
+			 struct journal_info *info, struct error *error)
 {
 	bool had_log = access(paths->log, F_OK) == 0;
 	struct stat log;
@@ -355,7 +359,7 @@ static int open_existing(struct sql **out, const struct paths *paths, const char
 }
 
 int store_open_database(struct sql **out, const char *dir, const char *volume,
-                        struct journal_info *info, struct error *error)
+			struct journal_info *info, struct error *error)
 {
 	struct paths paths;
 	int err = paths_set(&paths, dir);
@@ -367,7 +371,8 @@ int store_open_database(struct sql **out, const char *dir, const char *volume,
 		if (errno != ENOENT)
 			return explain(error, -errno, &paths, "");
 		if (access(paths.log, F_OK) == 0)
-			return explain(error, -EUCLEAN, &paths, "it is missing, but its log is there");
+			return explain(error, -EUCLEAN, &paths,
+				       "it is missing, but its log is there");
 		err = create(&paths, volume);
 		if (err)
 			return explain(error, err, &paths, "cannot be created");

@@ -7,6 +7,6 @@
 
 /* As store_open. */
 int store_open_database(struct sql **out, const char *dir, const char *volume,
-                        struct journal_info *info, struct error *error);
+			struct journal_info *info, struct error *error);
 
 #endif

@@ -22,7 +22,7 @@ static int compare_depth(const void *left, const void *right)
 }
 
 static struct tree_entry *parent_of(const struct tree_entry *entry, struct tree_entry *entries,
-                                    size_t count)
+				    size_t count)
 {
 	struct tree_entry key = {.id = entry->parent};
 

@@ -174,7 +174,7 @@ static int write_zeros(struct disk_file *file, uint64_t start, uint64_t end)
 
 static int posix_punch(struct disk_file *file, uint64_t start, uint64_t end)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	int result = posix_size(file, &size);
 
 	if (result < 0)

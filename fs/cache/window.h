@@ -1,9 +1,10 @@
 /* window.h — how far to read ahead of a reader. Pure.
  *
- * Sequential readers double their window from WINDOW_FIRST up to the limit, each time that they have read
- * as much as it holds, so that what is fetched in vain stays in proportion to what was read. A jump within
- * the tolerance keeps the window (the kernel sends its own read-ahead out of order), any other jump resets
- * it; readers that keep jumping before they have read a window full get small ranges.
+ * Sequential readers double their window from WINDOW_FIRST up to the limit, each time that they
+ * have read as much as it holds, so that what is fetched in vain stays in proportion to what was
+ * read. A jump within the tolerance keeps the window (the kernel sends its own read-ahead out of
+ * order), any other jump resets it; readers that keep jumping before they have read a window full
+ * get small ranges.
  */
 #ifndef FS_CACHE_WINDOW_H
 #define FS_CACHE_WINDOW_H
@@ -18,16 +19,16 @@ enum {
 	WINDOW_RANDOM_AFTER = 3, /* jumps in a row */
 };
 
-struct read_window { /* per open file; zero-initialised */
-	uint64_t expected;  /* where a sequential reader would go on */
-	uint64_t size;      /* current window in bytes; 0: nothing read yet */
-	uint64_t consumed;  /* bytes read since the window was set or grew */
-	unsigned jumps;     /* in a row; forgotten when the window grows */
+struct read_window {	   /* per open file; zero-initialised */
+	uint64_t expected; /* where a sequential reader would go on */
+	uint64_t size;	   /* current window in bytes; 0: nothing read yet */
+	uint64_t consumed; /* bytes read since the window was set or grew */
+	unsigned jumps;	   /* in a row; forgotten when the window grows */
 };
 
-/* Notes a read of [offset, offset+len) and returns until where (exclusive, <= file_size) data should be
- * fetched, at least offset+len clipped to the file. limit: bytes. */
-uint64_t read_window_advance(struct read_window *window, uint64_t offset, uint64_t len, uint64_t file_size,
-                             uint64_t limit);
+/* Notes a read of [offset, offset+len) and returns until where (exclusive, <= file_size) data
+ * should be fetched, at least offset+len clipped to the file. limit: bytes. */
+uint64_t read_window_advance(struct read_window *window, uint64_t offset, uint64_t len,
+			     uint64_t file_size, uint64_t limit);
 
 #endif

@@ -1,7 +1,7 @@
 /* key.h — names of directory entries <-> object keys. Pure.
  *
- * One rule, reversible: a component is the bytes between slashes. What POSIX cannot name is not shown
- * (and counted by the caller): empty components, ".", "..", longer than 255 bytes.
+ * One rule, reversible: a component is the bytes between slashes. What POSIX cannot name is not
+ * shown (and counted by the caller): empty components, ".", "..", longer than 255 bytes.
  */
 #ifndef FS_VFS_KEY_H
 #define FS_VFS_KEY_H
@@ -18,17 +18,18 @@ struct key_component {
 	bool is_directory; /* more follows, or it ends in '/' */
 };
 
-/* false: key is not below dir, is dir itself, or its component cannot be shown (*hidden is set then). */
+/* false: key is not below dir, is dir itself, or its component cannot be shown (*hidden is set
+ * then). */
 bool key_component(const char *dir, const char *key, struct key_component *out, bool *hidden);
 /* Can this be a file name of ours? 0, -ENAMETOOLONG, -EINVAL (".", "..", empty, has '/'). */
 int key_check_name(const char *name);
-/* A user's prefix option: "a/b", "/a/b/" -> "a/b/"; "" stays. Caller frees. Errors: NULL when a component
- * is empty, "." or "..", it is too long, or out of memory. */
+/* A user's prefix option: "a/b", "/a/b/" -> "a/b/"; "" stays. Caller frees. Errors: NULL when a
+ * component is empty, "." or "..", it is too long, or out of memory. */
 char *key_normalise_prefix(const char *prefix);
 
-/* "name.conflict-NODE-20260102T030405Z-putid8", the name cut so that all fits NAME_BYTES_MAX (never within
- * a UTF-8 sequence). wall: ns since the epoch. */
-void key_conflict_name(char out[NAME_BYTES_MAX + 1], const char *name, const char *node, long long wall,
-                       const char *put_id);
+/* "name.conflict-NODE-20260102T030405Z-putid8", the name cut so that all fits NAME_BYTES_MAX (never
+ * within a UTF-8 sequence). wall: ns since the epoch. */
+void key_conflict_name(char out[NAME_BYTES_MAX + 1], const char *name, const char *node,
+		       long long wall, const char *put_id);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,7 +33,7 @@ static int setup(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	assert_non_null(fixture);
-	strcpy(fixture->directory, "/tmp/test_disk_posix.XXXXXX");
+	snprintf(fixture->directory, sizeof(fixture->directory), "/tmp/test_disk_posix.XXXXXX");
 	assert_non_null(mkdtemp(fixture->directory));
 	assert_int_equal(loop_create(&fixture->loop), 0);
 	fixture->fibers = fiber_pool_create(loop_executor(fixture->loop), 16, 65536);
@@ -44,17 +45,23 @@ static int setup(void **state)
 	return 0;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st;
+	(void)type;
+	(void)where;
+	return remove(path);
+}
+
 static int teardown(void **state)
 {
 	struct fixture *fixture = *state;
-	char command[128];
 
 	if (fixture->disk)
 		fixture->disk->ops->destroy(fixture->disk);
 	fiber_pool_destroy(fixture->fibers);
 	loop_destroy(fixture->loop);
-	snprintf(command, sizeof(command), "rm -rf %s", fixture->directory);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(nftw(fixture->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 	free(fixture);
 	return 0;
 }
@@ -296,19 +303,22 @@ static void files_outlive_the_disk(void **state)
 {
 	struct fixture *fixture = *state;
 	struct disk_file *file = create(fixture, FILE_ID);
+	struct disk *disk = NULL;
 	char data[4];
 
 	assert_int_equal(fixture->disk->ops->write(file, "kept", 4, 0), 0);
 	fixture->disk->ops->close(file);
 	fixture->disk->ops->destroy(fixture->disk);
 	fixture->disk = NULL;
-	assert_int_equal(disk_posix_create(&fixture->disk, loop_executor(fixture->loop),
-					   fixture->directory, NULL),
-			 0);
-	assert_int_equal(fixture->disk->ops->open(fixture->disk, FILE_ID, &file), 0);
-	assert_int_equal(fixture->disk->ops->read(file, data, sizeof(data), 0), 4);
+	assert_int_equal(
+		disk_posix_create(&disk, loop_executor(fixture->loop), fixture->directory, NULL),
+		0);
+	assert_non_null(disk);
+	fixture->disk = disk;
+	assert_int_equal(disk->ops->open(disk, FILE_ID, &file), 0);
+	assert_int_equal(disk->ops->read(file, data, sizeof(data), 0), 4);
 	assert_memory_equal(data, "kept", 4);
-	fixture->disk->ops->close(file);
+	disk->ops->close(file);
 }
 
 enum { SYNC_FIBERS = 8, SYNC_ROUNDS = 5 };

@@ -150,11 +150,11 @@ $(OBJ)/%.o: %.c $(BUILD)/.flags
 # The list of members: an archive must lose what the tree has lost.
 $(BUILD)/.members: FORCE
 	@mkdir -p $(BUILD)
-	@echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' >$@
+	@echo '$(SOURCES) $(UNIT_HELPERS)' | cmp -s - $@ || echo '$(SOURCES) $(UNIT_HELPERS)' >$@
 
 $(LIBRARY): $(call objects,$(SOURCES)) $(BUILD)/.members
 	@echo "  AR    $@"
-	@rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+	@rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
 
 link = @mkdir -p $(@D) && echo "  LD    $@" && \
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1) $(ALL_LIBS)
@@ -171,7 +171,11 @@ $(BIN)/s3server: $(call objects,$(SERVER_SOURCES)) $(LIBRARY)
 $(TOOLS): $(BIN)/%: $(OBJ)/tests/lib/%.o $(LIBRARY)
 	$(call link)
 
-$(UNITS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(call objects,$(UNIT_HELPERS)) $(LIBRARY)
+# Each test takes the helpers that it calls.
+$(BUILD)/libunit.a: $(call objects,$(UNIT_HELPERS)) $(BUILD)/.members
+	@rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
+
+$(UNITS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(BUILD)/libunit.a $(LIBRARY)
 	$(call link,-lcmocka)
 
 $(BUILD)/s3mount.8: $(BIN)/s3mount

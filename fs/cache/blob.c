@@ -43,7 +43,7 @@ void blob_unref(struct blob *blob)
 {
 	if (!blob || --blob->refs > 0)
 		return;
-	blob->env->disk->ops->close(blob->file);
+	blob_idle(blob);
 	if (blob->discard)
 		blob->env->disk->ops->remove(blob->env->disk, blob->id);
 	free(blob);
@@ -52,4 +52,18 @@ void blob_unref(struct blob *blob)
 void blob_discard(struct blob *blob)
 {
 	blob->discard = true;
+}
+
+void blob_idle(struct blob *blob)
+{
+	if (blob->file)
+		blob->env->disk->ops->close(blob->file);
+	blob->file = NULL;
+}
+
+int blob_ensure(struct blob *blob)
+{
+	struct disk *disk = blob->env->disk;
+
+	return blob->file ? 0 : disk->ops->open(disk, blob->id, &blob->file);
 }

@@ -15,7 +15,7 @@
 struct blob {
 	struct env *env;
 	uint64_t id;
-	struct disk_file *file;
+	struct disk_file *file; /* NULL while idle */
 	unsigned refs;
 	bool discard;
 };
@@ -26,6 +26,10 @@ int blob_open(struct env *env, uint64_t id, struct blob **out);
 struct blob *blob_ref(struct blob *blob);
 void blob_unref(struct blob *blob); /* NULL allowed */
 void blob_discard(struct blob *blob);
+/* Descriptors are few: an idle blob gives its own back, blob_ensure opens it again. Nobody else may hold a
+ * reference for another thread when it goes idle. */
+void blob_idle(struct blob *blob);
+int blob_ensure(struct blob *blob);
 
 static inline ssize_t blob_read(struct blob *blob, void *data, size_t len, uint64_t offset)
 {

@@ -80,6 +80,7 @@ int content_adopt(struct cache *cache, uint64_t file_id, bool complete, uint64_t
 	}
 	content->base_len = base_len < content->size ? base_len : content->size;
 	content_account(content);
+	content_idle(content);
 	*out = content;
 	return 0;
 }
@@ -128,6 +129,12 @@ bool content_is_dirty(const struct content *content)
 bool content_is_evictable(const struct content *content)
 {
 	return content->owner && content->pins == 0 && content->refs == 1 && !content_is_dirty(content);
+}
+
+void content_idle(struct content *content)
+{
+	if (content->refs == 1 && content->pins == 0 && !content_is_dirty(content))
+		blob_idle(content->blob);
 }
 
 void content_touch(struct content *content)
@@ -207,6 +214,8 @@ ssize_t content_read(struct content *content, const struct content_origin *origi
 	/* The file may have been cut meanwhile: then there is less, or nothing, to read. */
 	if (!err && end > content->size)
 		end = content->size > offset ? content->size : offset;
+	if (!err)
+		err = blob_ensure(content->blob);
 	got = err ? err : blob_read(content->blob, data, (size_t)(end - offset), offset);
 	content->pins--;
 	content_touch(content);
@@ -257,7 +266,8 @@ int content_write(struct content *content, const void *data, size_t len, uint64_
 	content->pins++;
 	content_stop_fetches(content, offset, end);
 	cache_make_room(content->cache, len);
-	if (content->snapshot)
+	err = blob_ensure(content->blob);
+	if (!err && content->snapshot)
 		err = snapshot_preserve(content->snapshot, offset, end);
 	if (!err)
 		err = blob_write(content->blob, data, len, offset);
@@ -283,8 +293,10 @@ int content_truncate(struct content *content, uint64_t size)
 	if (size == 0 && old > 0)
 		return content_reset(content);
 	content->pins++;
-	if (size < old) {
+	if (size < old)
 		content_stop_fetches(content, size, old);
+	err = blob_ensure(content->blob);
+	if (!err && size < old) {
 		if (content->snapshot)
 			err = snapshot_preserve(content->snapshot, size, old);
 	}
@@ -336,6 +348,9 @@ int content_freeze(struct content *content, struct snapshot **out)
 	int err;
 
 	CHECK(!content->frozen_active);
+	err = blob_ensure(content->blob);
+	if (err)
+		return err;
 	err = snapshot_create(content->blob, content->size, cache_new_file_id(content->cache), out);
 	if (err)
 		return err;

@@ -73,6 +73,8 @@ bool content_is_complete(const struct content *content);
 bool content_is_dirty(const struct content *content);
 bool content_is_evictable(const struct content *content);
 void content_touch(struct content *content); /* most recently used */
+/* Nobody has it open: its descriptor is given back when nothing is under way. */
+void content_idle(struct content *content);
 
 /* Up to len bytes at offset, fewer only at the end of the file. window may be NULL. In a fiber.
  * Errors: -ESTALE the origin is gone or replaced, errnos of os_result, -EINTR, -ETIMEDOUT. */

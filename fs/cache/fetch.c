@@ -101,7 +101,7 @@ static int fetch_start(struct content *content, const struct content_origin *ori
 		return -ENOMEM;
 	fetch->key = string_copy(origin->key);
 	fetch->etag = string_copy(origin->etag);
-	if (!fetch->key || !fetch->etag || extent_add(&content->inflight, start, end)) {
+	if (!fetch->key || !fetch->etag || blob_ensure(content->blob) || extent_add(&content->inflight, start, end)) {
 		free(fetch->key);
 		free(fetch->etag);
 		free(fetch);

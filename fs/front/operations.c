@@ -1,0 +1,373 @@
+/* operations.c — FUSE callbacks for names, attributes and files. */
+#include "fs/front/operations.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fiber.h"
+#include "common/log.h"
+
+static void op_init(void *user, struct fuse_conn_info *connection)
+{
+	static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+	                               FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+	                               FUSE_CAP_ASYNC_READ | FUSE_CAP_IOCTL_DIR |
+	                               FUSE_CAP_CACHE_SYMLINKS;
+	/* Never the kernel's write-back cache: it ignores that others change a file's size. Splicing costs more
+	 * than it saves at the sizes FUSE uses. */
+	static const unsigned unwanted = FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
+	                                 FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+	                                 FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
+	                                 FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_ACL;
+
+	(void)user;
+	connection->want |= connection->capable & wanted;
+	connection->want &= ~unwanted;
+	connection->max_write = OPERATIONS_MAX_IO;
+	connection->max_readahead = OPERATIONS_MAX_IO;
+	connection->max_background = 64;
+	connection->congestion_threshold = 48;
+	connection->time_gran = 1;
+	log_debug("FUSE %u.%u, capabilities %#x, in use %#x", connection->proto_major,
+	          connection->proto_minor, connection->capable, connection->want);
+}
+
+static void interrupted(fuse_req_t req, void *fiber)
+{
+	(void)req;
+	fiber_interrupt(fiber);
+}
+
+struct operations_context *operation_begin(fuse_req_t req)
+{
+	fuse_req_interrupt_func(req, interrupted, fiber_self());
+	return fuse_req_userdata(req);
+}
+
+void operation_entry(const struct operations_context *context, const struct stat *attributes,
+                     struct fuse_entry_param *entry)
+{
+	*entry = (struct fuse_entry_param){
+	        .ino = attributes->st_ino,
+	        .attr = *attributes,
+	        .attr_timeout = context->timeout,
+	        .entry_timeout = context->timeout,
+	};
+}
+
+static struct vfs_caller caller(fuse_req_t req)
+{
+	const struct fuse_ctx *context = fuse_req_ctx(req);
+
+	return (struct vfs_caller){context->uid, context->gid};
+}
+
+static void reply_entry(fuse_req_t req, const struct operations_context *context, int err,
+                        const struct stat *attributes)
+{
+	struct fuse_entry_param entry;
+
+	if (err) {
+		fuse_reply_err(req, -err);
+		return;
+	}
+	operation_entry(context, attributes, &entry);
+	if (fuse_reply_entry(req, &entry)) /* the caller has gone: the kernel never counted it */
+		vfs_forget(context->vfs, attributes->st_ino, 1);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct operations_context *context = operation_begin(req);
+	struct fuse_entry_param none = {.entry_timeout = context->timeout};
+	struct stat attributes;
+	int err = vfs_lookup(context->vfs, parent, name, &attributes);
+
+	if (err == -ENOENT)
+		fuse_reply_entry(req, &none); /* the kernel may remember that there is nothing */
+	else
+		reply_entry(req, context, err, &attributes);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	struct operations_context *context = fuse_req_userdata(req);
+
+	vfs_forget(context->vfs, ino, count);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	struct operations_context *context = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++)
+		vfs_forget(context->vfs, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
+{
+	struct operations_context *context = operation_begin(req);
+	struct stat attributes;
+	int err = vfs_getattr(context->vfs, ino, &attributes);
+
+	(void)info;
+	if (err)
+		fuse_reply_err(req, -err);
+	else
+		fuse_reply_attr(req, &attributes, context->timeout);
+}
+
+/* FUSE_SET_ATTR_* (fuse_lowlevel.h) to ours. */
+static unsigned to_which(int to_set)
+{
+	static const struct {
+		int theirs;
+		unsigned ours;
+	} table[] = {
+	        {FUSE_SET_ATTR_MODE, VFS_SET_MODE},
+	        {FUSE_SET_ATTR_UID, VFS_SET_UID},
+	        {FUSE_SET_ATTR_GID, VFS_SET_GID},
+	        {FUSE_SET_ATTR_SIZE, VFS_SET_SIZE},
+	        {FUSE_SET_ATTR_ATIME, VFS_SET_ATIME},
+	        {FUSE_SET_ATTR_MTIME, VFS_SET_MTIME},
+	        {FUSE_SET_ATTR_ATIME_NOW, VFS_SET_ATIME_NOW},
+	        {FUSE_SET_ATTR_MTIME_NOW, VFS_SET_MTIME_NOW},
+	};
+	unsigned which = 0;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (to_set & table[i].theirs)
+			which |= table[i].ours;
+	return which;
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int to_set,
+                       struct fuse_file_info *info)
+{
+	struct operations_context *context = operation_begin(req);
+	struct vfs_handle *handle = info ? (struct vfs_handle *)(uintptr_t)info->fh : NULL;
+	struct stat attributes;
+	int err = vfs_setattr(context->vfs, ino, handle, values, to_which(to_set), &attributes);
+
+	if (err)
+		fuse_reply_err(req, -err);
+	else
+		fuse_reply_attr(req, &attributes, context->timeout);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct operations_context *context = operation_begin(req);
+	char *target;
+	int err = vfs_readlink(context->vfs, ino, &target);
+
+	if (err) {
+		fuse_reply_err(req, -err);
+		return;
+	}
+	fuse_reply_readlink(req, target);
+	free(target);
+}
+
+static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev,
+                 const char *target)
+{
+	struct operations_context *context = operation_begin(req);
+	struct stat attributes;
+	int err = vfs_make(context->vfs, caller(req), parent, name, mode, rdev, target, &attributes);
+
+	reply_entry(req, context, err, &attributes);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	make(req, parent, name, mode, rdev, NULL);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	make(req, parent, name, (mode & 07777) | S_IFDIR, 0, NULL);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	make(req, parent, name, S_IFLNK | 0777, 0, target);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(req, -vfs_unlink(operation_begin(req)->vfs, parent, name));
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(req, -vfs_rmdir(operation_begin(req)->vfs, parent, name));
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                      const char *new_name, unsigned flags)
+{
+	fuse_reply_err(req, -vfs_rename(operation_begin(req)->vfs, parent, name, new_parent, new_name,
+	                                flags));
+}
+
+/* Objects have one name. EPERM is what link(2) says of file systems without hard links. */
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	(void)ino;
+	(void)new_parent;
+	(void)new_name;
+	fuse_reply_err(req, EPERM);
+}
+
+static struct vfs_handle *to_handle(const struct fuse_file_info *info)
+{
+	return (struct vfs_handle *)(uintptr_t)info->fh;
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *info)
+{
+	struct operations_context *context = operation_begin(req);
+	struct fuse_entry_param entry;
+	struct vfs_handle *handle;
+	struct stat attributes;
+	int err = vfs_create(context->vfs, caller(req), parent, name, mode, info->flags, &handle,
+	                     &attributes);
+
+	if (err) {
+		fuse_reply_err(req, -err);
+		return;
+	}
+	info->fh = (uintptr_t)handle;
+	info->keep_cache = 1;
+	operation_entry(context, &attributes, &entry);
+	if (fuse_reply_create(req, &entry, info)) {
+		vfs_release(handle);
+		vfs_forget(context->vfs, attributes.st_ino, 1);
+	}
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
+{
+	struct operations_context *context = operation_begin(req);
+	struct vfs_handle *handle;
+	bool keep_cache;
+	int err = vfs_open(context->vfs, ino, info->flags, &handle, &keep_cache);
+
+	if (err) {
+		fuse_reply_err(req, -err);
+		return;
+	}
+	info->fh = (uintptr_t)handle;
+	info->keep_cache = keep_cache;
+	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY; /* nothing to publish */
+	if (fuse_reply_open(req, info))
+		vfs_release(handle);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                    struct fuse_file_info *info)
+{
+	struct operations_context *context = operation_begin(req);
+	ssize_t got;
+
+	(void)ino;
+	if (size > context->read_size)
+		size = context->read_size;
+	got = vfs_read(to_handle(info), context->read_buffer, size, (uint64_t)offset);
+	if (got < 0)
+		fuse_reply_err(req, (int)-got);
+	else
+		fuse_reply_buf(req, context->read_buffer, (size_t)got);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+                     struct fuse_file_info *info)
+{
+	ssize_t written;
+
+	(void)ino;
+	operation_begin(req);
+	written = vfs_write(to_handle(info), data, size, (uint64_t)offset);
+	if (written < 0)
+		fuse_reply_err(req, (int)-written);
+	else
+		fuse_reply_write(req, (size_t)written);
+}
+
+static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
+{
+	(void)ino;
+	operation_begin(req);
+	fuse_reply_err(req, -vfs_flush(to_handle(info)));
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *info)
+{
+	(void)ino;
+	(void)datasync;
+	operation_begin(req);
+	fuse_reply_err(req, -vfs_fsync(to_handle(info)));
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
+{
+	(void)ino;
+	vfs_release(to_handle(info));
+	fuse_reply_err(req, 0);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct operations_context *context = operation_begin(req);
+	struct statvfs out = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
+	uint64_t blocks, blocks_free, files;
+	int err = vfs_statfs(context->vfs, &blocks, &blocks_free, &files);
+
+	(void)ino;
+	out.f_blocks = blocks;
+	out.f_bfree = out.f_bavail = blocks_free;
+	out.f_files = files + (UINT64_C(1) << 32);
+	out.f_ffree = out.f_favail = UINT64_C(1) << 32;
+	if (err)
+		fuse_reply_err(req, -err);
+	else
+		fuse_reply_statfs(req, &out);
+}
+
+/* No getxattr and its kin: libfuse answers ENOSYS, and the kernel then never asks again, which saves a round
+ * trip for security.capability on every write. */
+const struct fuse_lowlevel_ops operations = {
+        .init = op_init,
+        .lookup = op_lookup,
+        .forget = op_forget,
+        .forget_multi = op_forget_multi,
+        .getattr = op_getattr,
+        .setattr = op_setattr,
+        .readlink = op_readlink,
+        .mknod = op_mknod,
+        .mkdir = op_mkdir,
+        .unlink = op_unlink,
+        .rmdir = op_rmdir,
+        .symlink = op_symlink,
+        .rename = op_rename,
+        .link = op_link,
+        .create = op_create,
+        .open = op_open,
+        .read = op_read,
+        .write = op_write,
+        .flush = op_flush,
+        .fsync = op_fsync,
+        .release = op_release,
+        .opendir = op_opendir,
+        .readdir = op_readdir,
+        .readdirplus = op_readdirplus,
+        .releasedir = op_releasedir,
+        .fsyncdir = op_fsyncdir,
+        .statfs = op_statfs,
+        .ioctl = op_ioctl,
+};

@@ -1,0 +1,273 @@
+/* session.c — the mount and the pump between /dev/fuse and the fibers. Part of front.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/fiber.h"
+#include "common/log.h"
+#include "fs/front/front.h"
+#include "fs/front/operations.h"
+
+/* A request's memory; kept for the next one. */
+struct request_buffer {
+	struct request_buffer *next;
+	struct fuse_buf buf;
+};
+
+struct front {
+	struct loop *loop;
+	struct fiber_pool *fibers;
+	struct fuse_session *session;
+	struct operations_context context;
+	struct loop_watch watch;
+	struct request_buffer *spare;
+	unsigned running; /* fibers of requests */
+	bool watching, ended, mounted;
+	void (*ended_fn)(void *context);
+	void *ended_context;
+};
+
+static void end(struct front *front)
+{
+	if (front->watching) {
+		loop_unwatch(front->loop, &front->watch);
+		front->watching = false;
+	}
+	if (!front->ended) {
+		front->ended = true;
+		front->ended_fn(front->ended_context);
+	}
+}
+
+static struct request_buffer *take_buffer(struct front *front)
+{
+	struct request_buffer *buffer = front->spare;
+
+	if (buffer)
+		front->spare = buffer->next;
+	else
+		buffer = calloc(1, sizeof(*buffer));
+	return buffer;
+}
+
+static void watch(struct front *front)
+{
+	if (!front->watching && !front->ended && loop_watch(front->loop, &front->watch, EPOLLIN) == 0)
+		front->watching = true;
+}
+
+/* Reads and answers requests until there is none. When one of them waits, the loop goes on and starts
+ * another of these for the next request. */
+static void serve(void *argument)
+{
+	struct front *front = argument;
+	struct request_buffer *buffer = take_buffer(front);
+	int got = -ENOMEM;
+
+	while (buffer && !fuse_session_exited(front->session)) {
+		got = fuse_session_receive_buf(front->session, &buffer->buf);
+		if (got == -EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		fuse_session_process_buf(front->session, &buffer->buf);
+	}
+	if (buffer) {
+		buffer->next = front->spare;
+		front->spare = buffer;
+	}
+	front->running--;
+	if (fuse_session_exited(front->session) || (got != -EAGAIN && got != -ENOMEM))
+		end(front);
+	watch(front);
+}
+
+static void readable(struct loop_watch *watch_, uint32_t events)
+{
+	struct front *front = container_of(watch_, struct front, watch);
+
+	(void)events;
+	/* At the limit the kernel keeps the rest; the next fiber that ends takes up reading again. */
+	if (front->running >= FRONT_REQUESTS) {
+		loop_unwatch(front->loop, &front->watch);
+		front->watching = false;
+		return;
+	}
+	front->running++;
+	if (fiber_start(front->fibers, serve, front)) {
+		front->running--;
+		loop_unwatch(front->loop, &front->watch);
+		front->watching = false;
+	}
+}
+
+static int add_option(struct fuse_args *args, const char *option)
+{
+	return fuse_opt_add_arg(args, "-o") || fuse_opt_add_arg(args, option);
+}
+
+static int build_arguments(const struct front_config *config, struct fuse_args *args)
+{
+	struct buf source = BUF_INIT;
+	int err = fuse_opt_add_arg(args, "s3mount");
+
+	buf_puts(&source, "fsname=");
+	for (const char *p = config->source; *p; p++) { /* FUSE's option parser wants commas escaped */
+		if (*p == ',' || *p == '\\')
+			buf_putc(&source, '\\');
+		buf_putc(&source, *p);
+	}
+	err = err || source.failed || add_option(args, buf_str(&source)) ||
+	      add_option(args, "subtype=s3mount") || add_option(args, "default_permissions");
+	if (config->allow_other)
+		err = err || add_option(args, "allow_other");
+	if (config->read_only)
+		err = err || add_option(args, "ro");
+	if (config->debug)
+		err = err || fuse_opt_add_arg(args, "-d");
+	buf_free(&source);
+	return err ? -ENOMEM : 0;
+}
+
+static int mount_session(struct front *front, const struct front_config *config, struct error *error)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	int flags, err = build_arguments(config, &args);
+
+	if (!err) {
+		front->session =
+		        fuse_session_new(&args, &operations, sizeof(operations), &front->context);
+		err = front->session ? 0 : -EINVAL;
+	}
+	fuse_opt_free_args(&args);
+	if (err)
+		return error_set(error, err, "libfuse does not take the mount options");
+	if (fuse_session_mount(front->session, config->directory))
+		return error_set(error, -EPERM,
+		                 "cannot mount on %s: the reason stands above (as an ordinary user: is "
+		                 "fusermount3 installed, do you own the directory, and does "
+		                 "/etc/fuse.conf have user_allow_other for allow_other?)",
+		                 config->directory);
+	front->mounted = true;
+	front->watch.fd = fuse_session_fd(front->session);
+	flags = fcntl(front->watch.fd, F_GETFL);
+	if (flags < 0 || fcntl(front->watch.fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return error_set(error, -errno, "cannot use /dev/fuse: %s", strerror(errno));
+	return 0;
+}
+
+/* The kernel reads ahead 128 KiB by default, which INIT cannot raise (fs/fuse/inode.c of Linux takes the
+ * smaller); the device's own setting can, where /sys is writable. */
+static void raise_read_ahead(const char *directory)
+{
+	char path[128];
+	int fd;
+	/* stat would need a round trip through ourselves; the mount table has the device. */
+	FILE *table = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	size_t size = 0;
+	unsigned major_number = 0, minor_number = 0;
+	bool found = false;
+
+	while (table && getline(&line, &size, table) > 0) {
+		char point[4096];
+
+		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &major_number, &minor_number, point) ==
+		            3 &&
+		    strcmp(point, directory) == 0)
+			found = true;
+		if (found)
+			break;
+	}
+	free(line);
+	if (table)
+		fclose(table);
+	if (!found)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major_number, minor_number);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, "1024", 4) != 4)
+		log_debug("cannot set %s", path);
+	close(fd);
+}
+
+int front_create(struct loop *loop, struct vfs *vfs, struct fiber_pool *fibers,
+                 const struct front_config *config, void (*ended)(void *context), void *context,
+                 struct front **out, struct error *error)
+{
+	struct front *front = calloc(1, sizeof(*front));
+	int err;
+
+	if (!front)
+		return error_set(error, -ENOMEM, "out of memory");
+	if (access("/dev/fuse", F_OK)) {
+		free(front);
+		return error_set(error, -ENODEV,
+		                 "there is no /dev/fuse: load the kernel's fuse module (modprobe fuse), or "
+		                 "give the container the device");
+	}
+	front->loop = loop;
+	front->fibers = fibers;
+	front->ended_fn = ended;
+	front->ended_context = context;
+	front->watch.ready = readable;
+	front->context = (struct operations_context){
+	        .vfs = vfs,
+	        .timeout = (double)config->attr_timeout / (double)NSEC_PER_SEC,
+	        .read_buffer = malloc(OPERATIONS_MAX_IO),
+	        .read_size = OPERATIONS_MAX_IO,
+	};
+	err = front->context.read_buffer ? mount_session(front, config, error)
+	                                 : error_set(error, -ENOMEM, "out of memory");
+	if (!err) {
+		watch(front);
+		err = front->watching ? 0 : error_set(error, -EIO, "cannot watch /dev/fuse");
+	}
+	if (err) {
+		front_destroy(front);
+		return err;
+	}
+	raise_read_ahead(config->directory);
+	*out = front;
+	return 0;
+}
+
+void front_unmount(struct front *front)
+{
+	if (front->mounted)
+		fuse_session_unmount(front->session);
+	front->mounted = false;
+	fuse_session_exit(front->session);
+	end(front);
+}
+
+void front_destroy(struct front *front)
+{
+	struct request_buffer *buffer;
+
+	if (front->session) {
+		if (front->mounted)
+			fuse_session_unmount(front->session);
+		fuse_session_destroy(front->session);
+	}
+	while ((buffer = front->spare)) {
+		front->spare = buffer->next;
+		free(buffer->buf.mem);
+		free(buffer);
+	}
+	free(front->context.read_buffer);
+	free(front);
+}
+
+unsigned front_requests(const struct front *front)
+{
+	return front->running;
+}

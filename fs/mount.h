@@ -1,0 +1,15 @@
+/* mount.h — puts the rooms together: one mounted bucket from its start to its end.
+ *
+ * Threads: the caller's becomes the owner thread of the loop; returns when the mount has ended.
+ */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#include "common/error.h"
+#include "fs/cli.h"
+
+/* Mounts and serves until unmounted. ready(context) is called once it can be used. cli stays the caller's.
+ * Returns 0, or the negative errno of a mount that failed (message set, ready not called). */
+int mount_run(struct cli *cli, void (*ready)(void *context), void *context, struct error *error);
+
+#endif

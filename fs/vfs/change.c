@@ -1,0 +1,187 @@
+/* change.c — local changes: what must be in the journal before they are acknowledged. Part of inode.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+
+int inode_open_content(struct inode *inode)
+{
+	struct vfs *vfs = inode->vfs;
+	uint64_t size = inode->remote == REMOTE_PRESENT ? inode->remote_size : 0;
+	int err;
+
+	if (inode->content)
+		return 0;
+	cache_make_room(&vfs->cache, 0);
+	err = content_create(&vfs->cache, size, inode, &inode->content);
+	if (err == -ENOSPC) {
+		cache_make_room(&vfs->cache, vfs->cache.limit / 8);
+		err = content_create(&vfs->cache, size, inode, &inode->content);
+	}
+	return err;
+}
+
+static uint64_t put_row(struct inode *inode)
+{
+	const struct content *content = inode->content;
+	struct journal_node node = {
+	        .ino = inode->ino,
+	        .parent = inode->parent ? inode->parent->ino : 0,
+	        .name = inode->parent ? inode->name : "",
+	        .flags = inode->dirty | inode->dirty_frozen,
+	        .attributes = inode->attributes,
+	        .size = inode_size(inode),
+	        .generation = inode->generation,
+	        .etag = inode->etag ? inode->etag : "",
+	        .remote_modified = inode->remote_modified,
+	        .put_id = inode->put_id,
+	        .target = inode->target ? inode->target : "",
+	        .content_type = inode->content_type ? inode->content_type : "",
+	        .meta = &inode->meta,
+	        .headers = &inode->headers,
+	};
+
+	if (inode->remote == REMOTE_PRESENT)
+		node.flags |= NODE_REMOTE;
+	if (!inode->parent && inode != inode->vfs->root)
+		node.flags |= NODE_UNLINKED;
+	if (content) {
+		node.file_id = content->blob->id;
+		node.base_size = content->base_len;
+		if (content_is_complete(content))
+			node.flags |= NODE_COMPLETE;
+	}
+	inode->persisted = true;
+	return journal_put_node(inode->vfs->env->journal, &node);
+}
+
+static void persist_ancestors(struct inode *inode)
+{
+	struct inode *parent = inode->parent;
+
+	if (!parent || parent->persisted)
+		return;
+	persist_ancestors(parent);
+	put_row(parent);
+}
+
+uint64_t change_journal(struct inode *inode)
+{
+	persist_ancestors(inode);
+	inode->dirty_sequence = put_row(inode);
+	return inode->dirty_sequence;
+}
+
+int change_wait(struct inode *inode, uint64_t sequence)
+{
+	struct journal *journal = inode->vfs->env->journal;
+	int err;
+
+	if (journal_is_committed(journal, sequence))
+		return journal_error(journal);
+	err = journal_wait(journal, sequence, JOURNAL_COMMITTED);
+	if (err && !inode->vfs->write_stopped) {
+		inode->vfs->write_stopped = true;
+		vfs_report(inode->vfs, NULL, err,
+		           "the journal in the cache directory failed; no more writes are accepted");
+	}
+	return err;
+}
+
+/* Objects of moderate size are brought here whole before they are changed: then the data file alone says
+ * everything, and no range has to be journalled write by write. */
+static int prepare_data(struct inode *inode)
+{
+	struct content_origin origin = {NULL, inode->etag};
+	char *key;
+	int err = inode_open_content(inode);
+
+	if (err || content_is_complete(inode->content) || inode->content->size > CONTENT_SMALL)
+		return err;
+	err = inode_key(inode, &key);
+	if (err)
+		return err;
+	origin.key = key;
+	err = content_hydrate(inode->content, &origin, 0, inode->content->size);
+	free(key);
+	return err;
+}
+
+int change_begin(struct inode *inode, unsigned what)
+{
+	struct vfs *vfs = inode->vfs;
+	int err = 0;
+
+	if (vfs->config.read_only)
+		return -EROFS;
+	if (vfs->write_stopped)
+		return -EIO;
+	inode_wait_thawed(inode);
+	if ((what & NODE_DIRTY_DATA) && !(inode->dirty & NODE_DIRTY_DATA))
+		err = prepare_data(inode);
+	if (err)
+		return err;
+	if (((inode->dirty | inode->dirty_frozen) & what) == what) {
+		inode->dirty |= what;
+		return 0;
+	}
+	if (!inode_is_dirty(inode)) {
+		env_put_id(vfs->env, inode->put_id);
+		inode->dirty_since = (uint64_t)executor_wall(vfs->env->executor);
+		list_append(&vfs->dirty, &inode->dirty_link);
+		inode->due = DEADLINE_NONE;
+		inode->retries = 0;
+		inode_get(inode);
+	}
+	inode->dirty |= what;
+	change_journal(inode);
+	return 0;
+}
+
+void change_note(struct inode *inode, unsigned what)
+{
+	CHECK((inode->dirty & what) == what);
+	inode->generation++;
+}
+
+/* After the last thing that was owed: the row becomes a record of what the cache may serve, or goes. */
+void change_settle(struct inode *inode)
+{
+	struct vfs *vfs = inode->vfs;
+
+	CHECK(!inode_is_dirty(inode));
+	if (list_empty(&inode->dirty_link))
+		return;
+	list_remove(&inode->dirty_link);
+	if (inode->content && content_is_complete(inode->content) && inode->parent) {
+		put_row(inode);
+	} else if (inode->persisted && !inode->directory) {
+		journal_drop_node(vfs->env->journal, inode->ino);
+		inode->persisted = false;
+	} else if (inode->persisted) {
+		put_row(inode);
+	}
+	if (inode->content && inode->opens == 0)
+		content_idle(inode->content);
+	wait_wake_all(&vfs->settled);
+	inode_put(inode);
+}
+
+void change_forget(struct inode *inode)
+{
+	if (inode->persisted) {
+		journal_drop_node(inode->vfs->env->journal, inode->ino);
+		inode->persisted = false;
+	}
+	inode->dirty = inode->dirty_frozen = 0;
+	inode->published_generation = inode->generation;
+	if (!list_empty(&inode->dirty_link)) {
+		list_remove(&inode->dirty_link);
+		wait_wake_all(&inode->vfs->settled);
+		inode_put(inode);
+	}
+	wait_wake_all(&inode->published);
+}

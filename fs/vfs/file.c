@@ -1,0 +1,320 @@
+/* file.c — open files: reading, writing, and what close and fsync promise. Part of vfs.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "fs/vfs/inode.h"
+
+/* A lookup that is part of the same open(2) has just asked S3; what is older than this is asked for again, so
+ * that an open sees what a close anywhere has published (P3). */
+#define OPEN_FRESH (10 * NSEC_PER_MSEC)
+#define DIRTY_WAIT (30 * NSEC_PER_SEC)
+#define PUBLISH_WAIT (300 * NSEC_PER_SEC)
+
+struct vfs_handle {
+	struct inode *inode; /* busy reference */
+	int flags;
+	bool served;         /* bytes were read through it */
+	struct read_window window;
+};
+
+static struct vfs_handle *handle_new(struct inode *inode, int flags)
+{
+	struct vfs_handle *handle = calloc(1, sizeof(*handle));
+
+	if (!handle)
+		return NULL;
+	handle->inode = inode_get(inode);
+	handle->flags = flags;
+	inode->opens++;
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		inode->writers++;
+	return handle;
+}
+
+int file_truncate(struct inode *inode, uint64_t size)
+{
+	struct journal *journal = inode->vfs->env->journal;
+	uint64_t old, sequence;
+	int err = change_begin(inode, NODE_DIRTY_DATA);
+
+	if (err)
+		return err;
+	old = inode->content->size;
+	if (size > OBJECT_MAX)
+		return -EFBIG;
+	err = content_truncate(inode->content, size);
+	if (err)
+		return err;
+	sequence = change_journal(inode);
+	if (!content_is_complete(inode->content)) {
+		if (size < old)
+			sequence = journal_truncate_extents(journal, inode->ino, size);
+		else if (size > old)
+			sequence = journal_add_extent(journal, inode->ino, old, size);
+	}
+	inode_touch(inode, true);
+	change_note(inode, NODE_DIRTY_DATA);
+	return change_wait(inode, sequence);
+}
+
+static int revalidate(struct inode *inode)
+{
+	if (inode_is_local(inode) || !inode->parent)
+		return 0;
+	if (inode->attributes_known && inode->confirmed_at &&
+	    env_now(inode->vfs->env) - inode->confirmed_at < OPEN_FRESH)
+		return 0;
+	return remote_refresh(inode);
+}
+
+int vfs_open(struct vfs *vfs, uint64_t ino, int flags, struct vfs_handle **out, bool *keep_cache)
+{
+	struct inode *inode = inode_find(vfs, ino);
+	bool writes = (flags & O_ACCMODE) != O_RDONLY;
+	int err = 0;
+
+	if (!inode)
+		return -ESTALE;
+	if (inode->directory)
+		err = -EISDIR;
+	else if (writes && vfs->config.read_only)
+		err = -EROFS;
+	if (!err)
+		err = revalidate(inode);
+	if (!err && (flags & O_TRUNC) && writes && inode_size(inode) > 0)
+		err = file_truncate(inode, 0);
+	if (!err) {
+		*keep_cache = inode->opened_version == inode->version;
+		inode->opened_version = inode->version;
+		*out = handle_new(inode, flags);
+		if (!*out)
+			err = -ENOMEM;
+	}
+	inode_put(inode);
+	return err;
+}
+
+void handle_attach(struct inode *inode, int flags, struct vfs_handle **out)
+{
+	*out = handle_new(inode, flags);
+}
+
+static ssize_t read_once(struct vfs_handle *handle, void *data, size_t len, uint64_t offset)
+{
+	struct inode *inode = handle->inode;
+	struct content_origin origin = {NULL, NULL};
+	struct content *content;
+	char *key = NULL, *etag = NULL;
+	ssize_t got;
+	int err = inode_open_content(inode);
+
+	if (err)
+		return err;
+	content = content_ref(inode->content);
+	if (!content_is_complete(content)) {
+		err = inode_key(inode, &key);
+		etag = string_copy(inode->etag);
+		origin = (struct content_origin){key, etag};
+	}
+	got = err ? err : content_read(content, &origin, &handle->window, data, len, offset);
+	free(key);
+	free(etag);
+	content_unref(content);
+	return got;
+}
+
+ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t offset)
+{
+	struct inode *inode = handle->inode;
+	ssize_t got = read_once(handle, data, len, offset);
+
+	/* Replaced by another writer before this handle gave anything out: it opens the new version. */
+	if (got == -ESTALE && !handle->served && !inode_is_local(inode) && inode->parent &&
+	    remote_refresh(inode) == 0)
+		got = read_once(handle, data, len, offset);
+	if (got > 0)
+		handle->served = true;
+	if (got == -ENOENT)
+		got = -ESTALE;
+	return got;
+}
+
+ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset)
+{
+	struct inode *inode = handle->inode;
+	struct vfs *vfs = inode->vfs;
+	uint64_t sequence;
+	int err;
+
+	if (offset + len > OBJECT_MAX)
+		return -EFBIG;
+	err = cache_reserve_dirty(&vfs->cache, len, DIRTY_WAIT);
+	if (!err)
+		err = change_begin(inode, NODE_DIRTY_DATA);
+	if (!err)
+		err = content_write(inode->content, data, len, offset);
+	if (err)
+		return err;
+	/* content_write may have waited, and a publication may have ended meanwhile. */
+	err = change_begin(inode, NODE_DIRTY_DATA);
+	if (err)
+		return err;
+	sequence = inode->dirty_sequence;
+	if (!content_is_complete(inode->content))
+		sequence = journal_add_extent(vfs->env->journal, inode->ino, offset, offset + len);
+	inode_touch(inode, true);
+	change_note(inode, NODE_DIRTY_DATA);
+	err = change_wait(inode, sequence);
+	return err ? err : (ssize_t)len;
+}
+
+/* fsync=local and close=local: on this node's disk, in the order data, journal. */
+static int make_durable(struct inode *inode, enum journal_level level)
+{
+	struct vfs *vfs = inode->vfs;
+	struct content *content = inode->content;
+	uint64_t sequence;
+	int err = 0;
+
+	if (level == JOURNAL_DURABLE && content) {
+		content_ref(content);
+		err = blob_ensure(content->blob);
+		if (!err)
+			err = vfs->env->disk->ops->sync(content->blob->file);
+		content_unref(content);
+	}
+	if (err) {
+		vfs->write_stopped = true;
+		vfs_report(vfs, inode, err,
+		           "fsync of the cache failed; no more writes are accepted");
+		return err;
+	}
+	sequence = inode_is_dirty(inode) ? change_journal(inode) : inode->dirty_sequence;
+	return sequence ? journal_wait(vfs->env->journal, sequence, level) : 0;
+}
+
+static int settle(struct inode *inode, enum publish_mode mode, enum journal_level level)
+{
+	int err;
+
+	if (!inode_is_dirty(inode) || !inode->parent)
+		return inode_take_error(inode);
+	if (mode == PUBLISH_S3)
+		return publish_wait(inode, env_after(inode->vfs->env, PUBLISH_WAIT), WAIT_INTERRUPTIBLE);
+	err = make_durable(inode, level);
+	publish_soon(inode, 0);
+	return err ? err : inode_take_error(inode);
+}
+
+int vfs_flush(struct vfs_handle *handle)
+{
+	if ((handle->flags & O_ACCMODE) == O_RDONLY)
+		return 0;
+	return settle(handle->inode, handle->inode->vfs->config.close, JOURNAL_COMMITTED);
+}
+
+int vfs_fsync(struct vfs_handle *handle)
+{
+	return settle(handle->inode, handle->inode->vfs->config.fsync, JOURNAL_DURABLE);
+}
+
+void vfs_release(struct vfs_handle *handle)
+{
+	struct inode *inode = handle->inode;
+
+	inode->opens--;
+	if ((handle->flags & O_ACCMODE) != O_RDONLY)
+		inode->writers--;
+	if (inode_is_dirty(inode)) {
+		if (inode->parent)
+			publish_soon(inode, 0);
+		else if (inode->opens == 0)
+			change_forget(inode);
+	}
+	if (inode->opens == 0 && inode->content)
+		content_idle(inode->content);
+	inode_put(inode);
+	free(handle);
+}
+
+/* Attributes alone wait a little: a chmod rarely comes without a chown and a utimes. */
+#define ATTRIBUTES_DELAY (200 * NSEC_PER_MSEC)
+
+static int64_t from_timespec(struct timespec time)
+{
+	return time.tv_sec * (int64_t)NSEC_PER_SEC + time.tv_nsec;
+}
+
+static void set_attributes(struct inode *inode, const struct stat *values, unsigned which)
+{
+	struct attributes *attributes = &inode->attributes;
+	int64_t now = executor_wall(inode->vfs->env->executor);
+
+	if (which & VFS_SET_MODE)
+		attributes->mode = (attributes->mode & S_IFMT) | (values->st_mode & 07777);
+	if (which & VFS_SET_UID)
+		attributes->uid = values->st_uid;
+	if (which & VFS_SET_GID)
+		attributes->gid = values->st_gid;
+	if (which & VFS_CLEAR_SUID) {
+		attributes->mode &= ~(uint32_t)S_ISUID;
+		if (attributes->mode & S_IXGRP)
+			attributes->mode &= ~(uint32_t)S_ISGID;
+	}
+	if (which & VFS_SET_ATIME)
+		attributes->atime = from_timespec(values->st_atim);
+	if (which & VFS_SET_ATIME_NOW)
+		attributes->atime = now;
+	if (which & VFS_SET_MTIME)
+		attributes->mtime = from_timespec(values->st_mtim);
+	if (which & VFS_SET_MTIME_NOW)
+		attributes->mtime = now;
+	attributes->ctime = now;
+}
+
+static int change_attributes(struct inode *inode, const struct stat *values, unsigned which)
+{
+	int err = change_begin(inode, NODE_DIRTY_ATTR);
+
+	if (err)
+		return err;
+	set_attributes(inode, values, which);
+	change_note(inode, NODE_DIRTY_ATTR);
+	err = change_wait(inode, change_journal(inode));
+	/* A file that is open for writing takes them along when it is closed. */
+	if (!(inode->dirty & NODE_DIRTY_DATA) || inode->writers == 0)
+		publish_soon(inode, ATTRIBUTES_DELAY);
+	return err;
+}
+
+int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const struct stat *values,
+                unsigned which, struct stat *out)
+{
+	struct inode *inode = inode_find(vfs, ino);
+	unsigned rest = which & ~(unsigned)VFS_SET_SIZE;
+	int err = 0;
+
+	if (!inode)
+		return -ESTALE;
+	if (vfs->config.read_only)
+		err = -EROFS;
+	if (!err && !inode->attributes_known && !inode_is_local(inode))
+		err = remote_refresh(inode);
+	if (!err && (which & VFS_SET_SIZE)) {
+		err = inode->directory ? -EISDIR : revalidate(inode);
+		if (!err)
+			err = file_truncate(inode, (uint64_t)values->st_size);
+	}
+	if (!err && rest)
+		err = change_attributes(inode, values, rest);
+	/* truncate(2) has no close after it that would publish. */
+	if (!err && (which & VFS_SET_SIZE) && !handle && inode->writers == 0)
+		err = settle(inode, vfs->config.close, JOURNAL_COMMITTED);
+	if (!err)
+		inode_stat(inode, out);
+	inode_put(inode);
+	return err;
+}

@@ -1,0 +1,310 @@
+#include "fs/vfs/inode.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/check.h"
+#include "fs/vfs/key.h"
+
+enum { INO_STEP = 4096 };
+
+static struct directory *directory_new(void)
+{
+	struct directory *directory = calloc(1, sizeof(*directory));
+
+	if (!directory)
+		return NULL;
+	directory->children = map_create();
+	if (!directory->children) {
+		free(directory);
+		return NULL;
+	}
+	wait_queue_init(&directory->listed);
+	return directory;
+}
+
+struct inode *inode_new_numbered(struct vfs *vfs, uint64_t ino, uint32_t mode)
+{
+	struct inode *inode = calloc(1, sizeof(*inode));
+
+	if (!inode)
+		return NULL;
+	if (S_ISDIR(mode)) {
+		inode->directory = directory_new();
+		if (!inode->directory)
+			goto fail;
+	}
+	inode->ino = ino;
+	inode->vfs = vfs;
+	inode->attributes.mode = mode;
+	inode->order_index = SIZE_MAX;
+	inode->busy = 1;
+	list_init(&inode->dirty_link);
+	wait_queue_init(&inode->published);
+	if (map_put_u64(vfs->inodes, ino, inode, NULL))
+		goto fail;
+	return inode;
+fail:
+	if (inode->directory) {
+		map_destroy(inode->directory->children);
+		free(inode->directory);
+	}
+	free(inode);
+	return NULL;
+}
+
+struct inode *inode_new(struct vfs *vfs, uint32_t mode)
+{
+	if (vfs->next_ino == vfs->reserved_inos) {
+		vfs->reserved_inos += INO_STEP;
+		journal_put_counters(vfs->env->journal, vfs->reserved_inos, 0, 0);
+	}
+	return inode_new_numbered(vfs, vfs->next_ino++, mode);
+}
+
+struct inode *inode_find(struct vfs *vfs, uint64_t ino)
+{
+	struct inode *inode = map_get_u64(vfs->inodes, ino);
+
+	return inode ? inode_get(inode) : NULL;
+}
+
+struct inode *inode_get(struct inode *inode)
+{
+	inode->busy++;
+	return inode;
+}
+
+static void inode_free(struct inode *inode)
+{
+	CHECK(!inode_is_dirty(inode) && !inode->publishing);
+	map_remove_u64(inode->vfs->inodes, inode->ino);
+	if (inode->content)
+		content_abandon(inode->content, false);
+	if (inode->directory) {
+		map_destroy(inode->directory->children);
+		free(inode->directory->order);
+		free(inode->directory);
+	}
+	os_meta_free(&inode->meta);
+	os_meta_free(&inode->headers);
+	free(inode->content_type);
+	free(inode->error_text);
+	free(inode->target);
+	free(inode->etag);
+	free(inode->name);
+	free(inode);
+}
+
+void inode_put(struct inode *inode)
+{
+	CHECK(inode->busy > 0);
+	inode->busy--;
+	if (inode->busy || inode->nlookup || inode->parent || inode == inode->vfs->root)
+		return;
+	if (inode->directory && map_count(inode->directory->children) > 0)
+		return;
+	inode_free(inode);
+}
+
+struct inode *inode_child(const struct inode *parent, const char *name)
+{
+	return map_get(parent->directory->children, name);
+}
+
+int inode_link(struct inode *inode, struct inode *parent, const char *name)
+{
+	char *copy = string_copy(name);
+
+	CHECK(!inode->parent && !inode_child(parent, name));
+	if (!copy || map_put(parent->directory->children, copy, inode, NULL)) {
+		free(copy);
+		return -ENOMEM;
+	}
+	free(inode->name);
+	inode->name = copy;
+	inode->parent = parent;
+	return 0;
+}
+
+void inode_unlink(struct inode *inode)
+{
+	struct inode *parent = inode->parent;
+
+	if (!parent)
+		return;
+	CHECK(map_remove(parent->directory->children, inode->name) == inode);
+	if (inode->order_index < parent->directory->order_count &&
+	    parent->directory->order[inode->order_index] == inode)
+		parent->directory->order[inode->order_index] = NULL;
+	inode->order_index = SIZE_MAX;
+	inode->parent = NULL;
+	/* A directory that was only kept by its children may go now. */
+	inode_put(inode_get(parent));
+}
+
+static int put_path(const struct inode *inode, struct buf *key, int depth)
+{
+	int err;
+
+	if (!inode->parent)
+		return inode == inode->vfs->root ? 0 : -ENOENT;
+	if (depth > OS_KEY_MAX)
+		return -ENAMETOOLONG;
+	err = put_path(inode->parent, key, depth + 1);
+	if (err)
+		return err;
+	buf_puts(key, inode->name);
+	if (inode->directory)
+		buf_putc(key, '/');
+	return 0;
+}
+
+static int finish_key(struct buf *key, char **out)
+{
+	if (key->len > OS_KEY_MAX) {
+		buf_free(key);
+		return -ENAMETOOLONG;
+	}
+	*out = buf_steal(key);
+	return *out ? 0 : -ENOMEM;
+}
+
+int inode_key(const struct inode *inode, char **out)
+{
+	struct buf key = BUF_INIT;
+	int err;
+
+	buf_puts(&key, inode->vfs->config.prefix);
+	err = put_path(inode, &key, 0);
+	if (err) {
+		buf_free(&key);
+		return err;
+	}
+	return finish_key(&key, out);
+}
+
+int inode_child_key(const struct inode *parent, const char *name, bool directory, char **out)
+{
+	struct buf key = BUF_INIT;
+	int err;
+
+	buf_puts(&key, parent->vfs->config.prefix);
+	err = put_path(parent, &key, 0);
+	if (err) {
+		buf_free(&key);
+		return err;
+	}
+	buf_puts(&key, name);
+	if (directory)
+		buf_putc(&key, '/');
+	return finish_key(&key, out);
+}
+
+uint64_t inode_size(const struct inode *inode)
+{
+	if (S_ISLNK(inode->attributes.mode) && inode->target)
+		return strlen(inode->target);
+	return inode->content ? inode->content->size : inode->size;
+}
+
+static struct timespec to_timespec(int64_t ns)
+{
+	int64_t sec = ns / (int64_t)NSEC_PER_SEC, rest = ns % (int64_t)NSEC_PER_SEC;
+
+	if (rest < 0) {
+		sec--;
+		rest += (int64_t)NSEC_PER_SEC;
+	}
+	return (struct timespec){.tv_sec = sec, .tv_nsec = rest};
+}
+
+void inode_stat(const struct inode *inode, struct stat *out)
+{
+	uint64_t size = inode->directory ? 4096 : inode_size(inode);
+
+	*out = (struct stat){
+	        .st_ino = inode->ino,
+	        .st_mode = inode->attributes.mode,
+	        .st_nlink = inode->parent || inode == inode->vfs->root ? 1 : 0,
+	        .st_uid = inode->attributes.uid,
+	        .st_gid = inode->attributes.gid,
+	        .st_rdev = (dev_t)inode->attributes.rdev,
+	        .st_size = (off_t)size,
+	        .st_blksize = 4096,
+	        .st_blocks = (blkcnt_t)((size + 511) / 512),
+	        .st_atim = to_timespec(inode->attributes.atime),
+	        .st_mtim = to_timespec(inode->attributes.mtime),
+	        .st_ctim = to_timespec(inode->attributes.ctime),
+	};
+}
+
+bool inode_is_dirty(const struct inode *inode)
+{
+	return (inode->dirty | inode->dirty_frozen) != 0;
+}
+
+bool inode_is_local(const struct inode *inode)
+{
+	return inode_is_dirty(inode) || inode->publishing || inode->remote == REMOTE_ABSENT;
+}
+
+void inode_set_etag(struct inode *inode, const char *etag)
+{
+	char *copy = etag && etag[0] ? string_copy(etag) : NULL;
+
+	free(inode->etag);
+	inode->etag = copy;
+}
+
+void inode_drop_content(struct inode *inode)
+{
+	struct content *content = inode->content;
+
+	if (!content)
+		return;
+	CHECK(!(inode_is_dirty(inode) && content_is_dirty(content)));
+	inode->size = content->size;
+	inode->content = NULL;
+	content_abandon(content, false);
+	if (inode->persisted && !inode_is_dirty(inode)) {
+		journal_drop_node(inode->vfs->env->journal, inode->ino);
+		inode->persisted = false;
+	}
+}
+
+void inode_touch(struct inode *inode, bool mtime)
+{
+	inode->attributes.ctime = executor_wall(inode->vfs->env->executor);
+	if (mtime)
+		inode->attributes.mtime = inode->attributes.ctime;
+}
+
+bool vfs_is_fresh(const struct vfs *vfs, uint64_t when)
+{
+	return when != 0 && env_now(vfs->env) - when < vfs->config.attr_timeout;
+}
+
+bool inode_is_ancestor(const struct inode *ancestor, const struct inode *inode)
+{
+	for (; inode; inode = inode->parent)
+		if (inode == ancestor)
+			return true;
+	return false;
+}
+
+bool inode_is_frozen(const struct inode *inode)
+{
+	for (; inode; inode = inode->parent)
+		if (inode->directory && inode->directory->frozen)
+			return true;
+	return false;
+}
+
+void inode_wait_thawed(struct inode *inode)
+{
+	while (inode_is_frozen(inode))
+		fiber_wait(&inode->vfs->thawed, DEADLINE_NONE, WAIT_PLAIN);
+}

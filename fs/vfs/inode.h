@@ -1,0 +1,179 @@
+/* inode.h — the inode table and the tree of names; internal to fs/vfs.
+ *
+ * Everything is keyed by inode: names hang between parent and child only, so that a rename touches neither
+ * content, nor queue, nor handles.
+ *
+ * Threads: owner thread; fields change only between waits.
+ * References: the kernel (nlookup), fibers and handles (busy), the tree (parent). An inode without parent,
+ * nlookup and busy is freed by inode_put.
+ * Invariants:
+ *  (N1) inode->parent->directory->children[inode->name] == inode, for all but the root and the unlinked.
+ *  (N2) content only for regular files; directory only for directories.
+ *  (N3) dirty | dirty_frozen != 0  <=>  on vfs->dirty.
+ *  (N4) a dirty inode is never replaced by what a listing or a HEAD says; only a publication settles it.
+ */
+#ifndef FS_VFS_INODE_H
+#define FS_VFS_INODE_H
+
+#include "common/list.h"
+#include "common/map.h"
+#include "fs/cache/content.h"
+#include "fs/vfs/vfs.h"
+
+struct vfs {
+	struct env *env;
+	struct vfs_config config;
+	struct cache cache;
+	struct uploader uploader;
+	struct map *inodes; /* ino -> struct inode */
+	struct inode *root;
+	uint64_t next_ino, reserved_inos;
+	uint64_t change; /* counts local changes of the name space */
+	uint64_t hidden; /* keys that have no POSIX name, as of the listings */
+	struct list dirty; /* inodes in the order in which they became dirty */
+	unsigned publishing;
+	struct timer pump; /* when the next dirty inode is due */
+	struct wait_queue settled; /* a publication ended */
+	struct wait_queue thawed;  /* a directory rename ended */
+	struct found_intent *found_intents; /* from the journal, until vfs_recover */
+	uint64_t published, conflicts, failures; /* counters for status */
+	char last_error[400];
+	int64_t last_error_at; /* wall, ns */
+	bool write_stopped;    /* a local fsync or the journal failed: no writes any more */
+};
+
+enum remote {
+	REMOTE_ABSENT,  /* S3 has nothing under this name, as far as we know */
+	REMOTE_PRESENT, /* an object; etag names its version */
+	REMOTE_IMPLIED, /* a directory that exists by the keys below it */
+};
+
+struct directory {
+	struct map *children;    /* name -> inode */
+	uint64_t listed_at;      /* monotonic; when the last complete listing began; 0: never */
+	size_t listed_count;
+	unsigned misses;         /* lookups that cost a request since then */
+	bool listing;            /* one is under way */
+	struct wait_queue listed;
+	struct inode **order;    /* as listed, sorted; entries that went are NULL */
+	size_t order_count;
+	unsigned frozen;         /* a rename of this directory is under way: nothing below may change */
+};
+
+struct inode {
+	uint64_t ino;
+	struct vfs *vfs;
+	struct inode *parent;
+	char *name;
+	uint64_t nlookup;
+	unsigned busy;
+	unsigned opens, writers; /* handles */
+	struct attributes attributes;
+	uint64_t size;           /* regular files: truth is content->size when there is content */
+	char *target;            /* symlink; NULL: not read yet */
+
+	enum remote remote;
+	char *etag;              /* of the version that we know or are based on; NULL: none */
+	uint64_t remote_size;
+	int64_t remote_modified; /* Last-Modified; 0: not told yet */
+	char *content_type;
+	struct os_meta meta, headers; /* of others, kept on rewrite */
+	bool attributes_known;   /* read from the object, not only listed */
+	bool attributes_asked;   /* a prefetch is under way */
+	uint64_t confirmed_at;   /* monotonic; 0: never */
+	uint64_t changed;        /* vfs->change of the last local change */
+	uint64_t version, opened_version; /* counts replacements of the content by others */
+	size_t order_index;      /* in parent->directory->order */
+
+	struct content *content;
+	struct directory *directory;
+
+	unsigned dirty, dirty_frozen; /* NODE_DIRTY_DATA, NODE_DIRTY_ATTR */
+	uint64_t generation, published_generation, frozen_generation;
+	bool publishing, settled_by_conflict;
+	uint64_t due;            /* monotonic: not published before */
+	unsigned retries;
+	struct list dirty_link;
+	struct wait_queue published;
+	char put_id[PUT_ID_LEN + 1];
+	bool resolve_first;      /* a former attempt's fate is unknown: HEAD decides before the next */
+	uint64_t dirty_sequence; /* of the journal: the record that makes writes survive */
+	uint64_t dirty_since;    /* wall */
+	bool persisted;          /* has a row in the journal */
+	int error;               /* returned at the next fsync or close, once */
+	char *error_text;
+};
+
+/* inode.c */
+struct inode *inode_new(struct vfs *vfs, uint32_t mode); /* a fresh number; NULL: -ENOMEM */
+struct inode *inode_new_numbered(struct vfs *vfs, uint64_t ino, uint32_t mode);
+struct inode *inode_find(struct vfs *vfs, uint64_t ino); /* takes a busy reference; NULL: unknown */
+struct inode *inode_get(struct inode *inode);
+void inode_put(struct inode *inode);
+int inode_link(struct inode *inode, struct inode *parent, const char *name);
+void inode_unlink(struct inode *inode); /* out of the tree; the caller holds a reference */
+struct inode *inode_child(const struct inode *parent, const char *name);
+/* The object key (directories end in '/'). Errors: -ENAMETOOLONG, -ENOMEM, -ENOENT when it has no name. */
+int inode_key(const struct inode *inode, char **key);
+int inode_child_key(const struct inode *parent, const char *name, bool directory, char **key);
+void inode_stat(const struct inode *inode, struct stat *out);
+uint64_t inode_size(const struct inode *inode);
+bool inode_is_dirty(const struct inode *inode);
+bool inode_is_local(const struct inode *inode); /* what we have is newer than what S3 can say */
+void inode_set_etag(struct inode *inode, const char *etag);
+void inode_drop_content(struct inode *inode); /* clean content only */
+void inode_touch(struct inode *inode, bool mtime); /* ctime (and mtime) are now */
+bool vfs_is_fresh(const struct vfs *vfs, uint64_t when);
+bool inode_is_ancestor(const struct inode *ancestor, const struct inode *inode);
+/* Waits while a rename holds the inode or a directory above it. */
+void inode_wait_thawed(struct inode *inode);
+bool inode_is_frozen(const struct inode *inode);
+
+/* remote.c: what S3 says about one name */
+int remote_refresh(struct inode *inode);
+/* Looks a name up in S3; -ENOENT or the linked child (busy reference). */
+int remote_resolve(struct inode *parent, const char *name, struct inode **out);
+void remote_apply(struct inode *inode, const struct os_result *result);
+/* lookup.c: a child by name, confirmed within the attribute time; takes a busy reference */
+int vfs_find(struct inode *parent, const char *name, struct inode **out);
+/* listing.c: what S3 says about a directory */
+int listing_refresh(struct inode *directory);
+void listing_prefetch(struct inode *directory, size_t from, size_t count);
+int listing_await_attributes(struct inode *inode);
+int listing_is_empty(struct inode *directory);
+
+/* change.c: local changes and their journal rows */
+int change_begin(struct inode *inode, unsigned what); /* before the first change; may wait */
+void change_note(struct inode *inode, unsigned what); /* after each */
+void change_settle(struct inode *inode); /* clean again */
+uint64_t change_journal(struct inode *inode);
+int change_wait(struct inode *inode, uint64_t sequence);
+void change_forget(struct inode *inode); /* the file is gone: nothing is owed */
+int inode_open_content(struct inode *inode);
+
+/* namespace.c: takes the name away, in S3 first */
+int name_remove(struct inode *inode);
+/* file.c */
+void handle_attach(struct inode *inode, int flags, struct vfs_handle **out); /* NULL: out of memory */
+int file_truncate(struct inode *inode, uint64_t size);
+
+/* publish.c */
+void publish_pump(struct vfs *vfs);
+void publish_soon(struct inode *inode, uint64_t delay);
+int publish_wait(struct inode *inode, uint64_t deadline, enum wait_mode mode);
+void publish_quiesce(struct inode *inode); /* until no publication of it is under way */
+int inode_take_error(struct inode *inode);
+void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char *text);
+/* the timer of vfs->pump is set up by vfs_create_instance */
+/* conflict.c */
+int conflict_keep_both(struct inode *inode, const char *foreign_etag);
+
+/* load.c: the tree as the journal has it */
+struct found_intent {
+	struct found_intent *next;
+	struct journal_intent intent; /* owns its strings */
+};
+int load_journal(struct vfs *vfs, bool trust_clean, struct error *error);
+void found_intent_free(struct found_intent *found);
+
+#endif

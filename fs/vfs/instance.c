@@ -1,0 +1,271 @@
+/* instance.c — the life of a vfs: creation from the journal, recovery, sync, status, end. Part of vfs.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+#include "fs/vfs/tree_copy.h"
+
+static void pump_fired(struct timer *timer)
+{
+	publish_pump(container_of(timer, struct vfs, pump));
+}
+
+/* The least recently used clean data goes first; a row that says that it is here goes with it. */
+static void evict(struct content *content)
+{
+	inode_drop_content(content->owner);
+}
+
+static int copy_config(struct vfs *vfs, const struct vfs_config *config)
+{
+	vfs->config = *config;
+	vfs->config.volume = string_copy(config->volume);
+	vfs->config.prefix = string_copy(config->prefix);
+	vfs->config.node = string_copy(config->node);
+	return vfs->config.volume && vfs->config.prefix && vfs->config.node ? 0 : -ENOMEM;
+}
+
+static int make_root(struct vfs *vfs)
+{
+	struct inode *root = inode_new_numbered(vfs, VFS_ROOT, S_IFDIR | vfs->config.defaults.dir_mode);
+
+	if (!root)
+		return -ENOMEM;
+	vfs->root = root;
+	root->attributes.uid = vfs->config.defaults.uid;
+	root->attributes.gid = vfs->config.defaults.gid;
+	inode_touch(root, true);
+	root->attributes.atime = root->attributes.mtime;
+	root->attributes_known = true;
+	root->remote = REMOTE_IMPLIED;
+	root->nlookup = 1;
+	return 0;
+}
+
+int vfs_create_instance(struct env *env, const struct vfs_config *config,
+                        const struct journal_info *info, struct vfs **out, struct error *error)
+{
+	struct vfs *vfs = calloc(1, sizeof(*vfs));
+	int err;
+
+	if (!vfs)
+		return error_set(error, -ENOMEM, "out of memory");
+	vfs->env = env;
+	list_init(&vfs->dirty);
+	wait_queue_init(&vfs->settled);
+	wait_queue_init(&vfs->thawed);
+	timer_init(&vfs->pump, pump_fired);
+	vfs->inodes = map_create();
+	vfs->next_ino = vfs->reserved_inos = info->next_ino > VFS_ROOT ? info->next_ino : VFS_ROOT + 1;
+	cache_init(&vfs->cache, env, config->cache_limit, config->dirty_limit,
+	           info->next_file_id ? info->next_file_id : 1);
+	vfs->cache.evict = evict;
+	uploader_init(&vfs->uploader, env, config->part_size, config->parallel / 2 ? config->parallel / 2 : 1,
+	              info->next_intent ? info->next_intent : 1);
+	err = vfs->inodes ? copy_config(vfs, config) : -ENOMEM;
+	if (!err)
+		err = make_root(vfs);
+	if (err)
+		error_set(error, err, "out of memory");
+	else
+		err = load_journal(vfs, info->clean || info->same_boot, error);
+	if (err) {
+		vfs_destroy_instance(vfs);
+		return err;
+	}
+	if (!vfs->root->persisted)
+		change_journal(vfs->root);
+	*out = vfs;
+	return 0;
+}
+
+struct uploader *vfs_uploader(struct vfs *vfs)
+{
+	return &vfs->uploader;
+}
+
+struct executor *vfs_executor(struct vfs *vfs)
+{
+	return vfs->env->executor;
+}
+
+static int recover_upload(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct os_request request = {
+	        .op = OS_MPU_ABORT, .key = intent->source, .upload_id = intent->target};
+	int err = env_s3(vfs->env, &request);
+
+	os_request_free_result(&request);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* The copy carries the put-id that the intent names: then it was made, and the source is what is left. */
+static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct os_request head = {.op = OS_HEAD, .key = intent->target};
+	struct os_request delete = {.op = OS_DELETE, .key = intent->source};
+	const char *put_id;
+	int err = env_s3(vfs->env, &head);
+
+	if (!err) {
+		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
+		if (put_id && strcmp(put_id, intent->etag) == 0)
+			err = env_s3(vfs->env, &delete);
+	}
+	os_request_free_result(&delete);
+	os_request_free_result(&head);
+	return err == -ENOENT ? 0 : err;
+}
+
+static int recover_intent(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct tree_copy copy = {&vfs->uploader, intent->source, intent->target, NULL, NULL};
+	char message[300] = "";
+
+	switch (intent->kind) {
+	case INTENT_MPU: return recover_upload(vfs, intent);
+	case INTENT_RENAME_FILE: return recover_rename(vfs, intent);
+	case INTENT_RENAME_DIR:
+		log_info("%s: finishing the rename of %s to %s", vfs->config.volume, intent->source,
+		         intent->target);
+		return tree_copy_run(&copy, message, sizeof(message));
+	case INTENT_DELETE: break;
+	}
+	return 0;
+}
+
+int vfs_recover(struct vfs *vfs)
+{
+	struct found_intent *found, *left = NULL;
+	int first = 0;
+
+	while ((found = vfs->found_intents)) {
+		int err;
+
+		vfs->found_intents = found->next;
+		err = vfs->config.read_only ? 0 : recover_intent(vfs, &found->intent);
+		if (err) {
+			log_warning("%s: what was left of %s waits for the next mount: %s",
+			            vfs->config.volume, found->intent.source, strerror(-err));
+			first = first ? first : err;
+			found->next = left;
+			left = found;
+			continue;
+		}
+		if (!vfs->config.read_only)
+			journal_drop_intent(vfs->env->journal, found->intent.id);
+		found_intent_free(found);
+	}
+	vfs->found_intents = left;
+	if (!vfs->config.read_only)
+		publish_pump(vfs);
+	return first;
+}
+
+static void destroy_inodes(struct vfs *vfs)
+{
+	size_t position = 0;
+	uint64_t ino;
+	void *value;
+
+	while (map_next(vfs->inodes, &position, NULL, &ino, &value)) {
+		struct inode *inode = value;
+
+		if (inode->content) {
+			content_abandon(inode->content, inode->persisted);
+			inode->content = NULL;
+		}
+		inode->dirty = inode->dirty_frozen = 0;
+		inode->nlookup = 0;
+		inode->parent = NULL;
+		inode->busy = 1;
+		if (inode->directory) {
+			map_destroy(inode->directory->children);
+			inode->directory->children = map_create();
+		}
+	}
+	/* Now nothing holds anything: the references just set are the last. */
+	position = 0;
+	vfs->root = NULL;
+	while (map_next(vfs->inodes, &position, NULL, &ino, &value))
+		inode_put(value);
+}
+
+void vfs_destroy_instance(struct vfs *vfs)
+{
+	struct found_intent *found;
+
+	timer_cancel(vfs->env->executor, &vfs->pump);
+	if (vfs->inodes)
+		destroy_inodes(vfs);
+	map_destroy(vfs->inodes);
+	while ((found = vfs->found_intents)) {
+		vfs->found_intents = found->next;
+		found_intent_free(found);
+	}
+	free((char *)vfs->config.volume);
+	free((char *)vfs->config.prefix);
+	free((char *)vfs->config.node);
+	free(vfs);
+}
+
+int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline)
+{
+	struct inode *directory = inode_find(vfs, ino);
+	int err = 0;
+
+	if (!directory)
+		return -ESTALE;
+	/* Everything that is due later is due now, so that it goes side by side. */
+	LIST_FOREACH(node, &vfs->dirty)
+	{
+		struct inode *inode = container_of(node, struct inode, dirty_link);
+
+		if (inode->retries == 0 && inode_is_ancestor(directory, inode))
+			inode->due = 0;
+	}
+	publish_pump(vfs);
+	while (!err) {
+		struct inode *next = NULL;
+
+		LIST_FOREACH(node, &vfs->dirty)
+		{
+			struct inode *inode = container_of(node, struct inode, dirty_link);
+
+			if (inode->parent && inode_is_ancestor(directory, inode)) {
+				next = inode;
+				break;
+			}
+		}
+		if (!next)
+			break;
+		inode_get(next);
+		err = publish_wait(next, deadline, WAIT_INTERRUPTIBLE);
+		inode_put(next);
+	}
+	inode_put(directory);
+	return err;
+}
+
+int vfs_statfs(struct vfs *vfs, uint64_t *blocks, uint64_t *blocks_free, uint64_t *files)
+{
+	/* A bucket has no end: 1 PiB in blocks of 4 KiB. */
+	*blocks = *blocks_free = UINT64_C(1) << 38;
+	*files = map_count(vfs->inodes);
+	return 0;
+}
+
+struct vfs_pending vfs_pending(const struct vfs *vfs)
+{
+	struct vfs_pending pending = {0, vfs->cache.dirty};
+
+	LIST_FOREACH(node, &vfs->dirty)
+	{
+		(void)node;
+		pending.files++;
+	}
+	return pending;
+}

@@ -1,0 +1,215 @@
+/* load.c — the tree as the journal has it. Part of inode.h.
+ *
+ * What is dirty is taken as it is on disk. What is only cached is trusted while the page cache that it was
+ * written through still lives, or after a clean end; otherwise the data file may miss what it seems to hold.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+
+struct load {
+	struct vfs *vfs;
+	bool trust_clean;
+	struct map *files; /* data files that a row names */
+	uint64_t dropped, dirty, lost;
+};
+
+static int adopt_content(struct load *load, struct inode *inode, const struct journal_node *node,
+                         const struct extent_set *dirty)
+{
+	bool complete = node->flags & NODE_COMPLETE;
+	int err;
+
+	if (!node->file_id)
+		return 0;
+	err = content_adopt(&load->vfs->cache, node->file_id, complete, node->base_size, dirty, inode,
+	                    &inode->content);
+	if (!err)
+		err = map_put_u64(load->files, node->file_id, inode, NULL);
+	if (!err && complete && (node->flags & NODE_DIRTY_DATA)) {
+		/* Which of its bytes are new was not written down: all of them count as changed. */
+		struct content *content = inode->content;
+
+		content->base_len = 0;
+		err = extent_add(&content->changed, 0, content->size);
+		content_account(content);
+	}
+	return err;
+}
+
+static int fill(struct inode *inode, const struct journal_node *node)
+{
+	inode->attributes = node->attributes;
+	inode->attributes_known = true;
+	inode->size = inode->remote_size = node->size;
+	inode->generation = node->generation;
+	inode->remote_modified = node->remote_modified;
+	inode->remote = node->flags & NODE_REMOTE ? REMOTE_PRESENT
+	                : node->flags & (NODE_DIRTY_DATA | NODE_DIRTY_ATTR) || !inode->directory
+	                        ? REMOTE_ABSENT
+	                        : REMOTE_IMPLIED;
+	inode_set_etag(inode, node->etag);
+	inode->content_type = string_copy(node->content_type);
+	if (S_ISLNK(node->attributes.mode) && node->target[0])
+		inode->target = string_copy(node->target);
+	inode->persisted = true;
+	memcpy(inode->put_id, node->put_id, strnlen(node->put_id, PUT_ID_LEN));
+	if (node->meta && os_meta_copy(&inode->meta, node->meta))
+		return -ENOMEM;
+	if (node->headers && os_meta_copy(&inode->headers, node->headers))
+		return -ENOMEM;
+	return 0;
+}
+
+static void forget_row(struct load *load, uint64_t ino)
+{
+	journal_drop_node(load->vfs->env->journal, ino);
+	load->dropped++;
+}
+
+static void make_dirty(struct load *load, struct inode *inode, uint32_t flags)
+{
+	inode->dirty = flags & (NODE_DIRTY_DATA | NODE_DIRTY_ATTR);
+	if (!inode->dirty)
+		return;
+	inode->resolve_first = inode->put_id[0] != '\0';
+	inode->generation++;
+	inode->dirty_since = (uint64_t)executor_wall(load->vfs->env->executor);
+	list_append(&load->vfs->dirty, &inode->dirty_link);
+	inode_get(inode);
+	load->dirty++;
+}
+
+static int load_node(void *context, const struct journal_node *node, const struct extent_set *dirty)
+{
+	struct load *load = context;
+	struct vfs *vfs = load->vfs;
+	struct inode *parent = map_get_u64(vfs->inodes, node->parent), *inode;
+	bool owed = node->flags & (NODE_DIRTY_DATA | NODE_DIRTY_ATTR);
+	int err;
+
+	if (node->ino == VFS_ROOT) {
+		vfs->root->attributes = node->attributes;
+		vfs->root->persisted = true;
+		return 0;
+	}
+	if ((node->flags & NODE_UNLINKED) || !parent || !parent->directory ||
+	    inode_child(parent, node->name) ||
+	    (!owed && !S_ISDIR(node->attributes.mode) && !load->trust_clean)) {
+		if (owed && !(node->flags & NODE_UNLINKED))
+			log_error("%s: \"%s\" has no place in the tree; its data stays in file %llx",
+			          vfs->config.volume, node->name,
+			          (unsigned long long)node->file_id);
+		else
+			forget_row(load, node->ino);
+		return 0;
+	}
+	inode = inode_new_numbered(vfs, node->ino, node->attributes.mode);
+	if (!inode)
+		return -ENOMEM;
+	err = fill(inode, node);
+	if (!err)
+		err = adopt_content(load, inode, node, dirty);
+	if (err == -ENOENT && !owed) {
+		inode_put(inode);
+		forget_row(load, node->ino);
+		return 0;
+	}
+	if (err == -ENOENT) {
+		load->lost++;
+		log_error("%s: the data file of \"%s\" is missing from the cache", vfs->config.volume,
+		          node->name);
+		inode_put(inode);
+		return 0;
+	}
+	if (!err)
+		err = inode_link(inode, parent, node->name);
+	if (!err)
+		make_dirty(load, inode, node->flags);
+	inode_put(inode);
+	return err;
+}
+
+void found_intent_free(struct found_intent *found)
+{
+	free((char *)found->intent.source);
+	free((char *)found->intent.target);
+	free((char *)found->intent.etag);
+	free(found);
+}
+
+static int load_intent(void *context, const struct journal_intent *intent)
+{
+	struct load *load = context;
+	struct found_intent *found = calloc(1, sizeof(*found));
+
+	if (!found)
+		return -ENOMEM;
+	found->intent = *intent;
+	found->intent.source = string_copy(intent->source);
+	found->intent.target = string_copy(intent->target);
+	found->intent.etag = string_copy(intent->etag);
+	found->next = load->vfs->found_intents;
+	load->vfs->found_intents = found;
+	return 0;
+}
+
+/* Directories were only there for what is below them. */
+static void prune(struct load *load, struct inode *directory)
+{
+	size_t position = 0;
+	void *value;
+
+	while (map_next(directory->directory->children, &position, NULL, NULL, &value)) {
+		struct inode *child = value;
+
+		if (child->directory)
+			prune(load, child);
+	}
+	if (directory == load->vfs->root || map_count(directory->directory->children) > 0 ||
+	    inode_is_dirty(directory))
+		return;
+	forget_row(load, directory->ino);
+	directory->persisted = false;
+	inode_get(directory);
+	inode_unlink(directory);
+	inode_put(directory);
+}
+
+static int sweep_file(void *context, uint64_t id)
+{
+	struct load *load = context;
+	struct disk *disk = load->vfs->env->disk;
+
+	if (!map_get_u64(load->files, id)) {
+		disk->ops->remove(disk, id);
+		load->dropped++;
+	}
+	return 0;
+}
+
+int load_journal(struct vfs *vfs, bool trust_clean, struct error *error)
+{
+	struct load load = {.vfs = vfs, .trust_clean = trust_clean, .files = map_create()};
+	struct journal_loader loader = {load_node, load_intent, &load};
+	int err = load.files ? journal_load(vfs->env->journal, &loader) : -ENOMEM;
+
+	if (err) {
+		error_set(error, err, "cannot read the journal in the cache directory: %s",
+		          strerror(-err));
+	} else {
+		prune(&load, vfs->root);
+		/* With data that has lost its row nothing is swept: it may be all that is left of a file. */
+		if (load.lost == 0)
+			vfs->env->disk->ops->scan(vfs->env->disk, sweep_file, &load);
+		if (load.dirty > 0)
+			log_info("%s: %llu files from before are not in S3 yet and go there now",
+			         vfs->config.volume, (unsigned long long)load.dirty);
+	}
+	map_destroy(load.files);
+	return err;
+}

@@ -1,0 +1,340 @@
+/* namespace.c — making and removing names. Part of vfs.h.
+ *
+ * What has never been uploaded costs no request to remove. A name is taken away here only after S3 has
+ * taken it away, so that a failed unlink leaves everything as it was.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+#include "fs/vfs/key.h"
+
+#define PUBLISH_WAIT (300 * NSEC_PER_SEC)
+
+static int get_directory(struct vfs *vfs, uint64_t ino, struct inode **out)
+{
+	struct inode *inode = inode_find(vfs, ino);
+
+	if (!inode)
+		return -ESTALE;
+	if (!inode->directory || (!inode->parent && inode != vfs->root)) {
+		int err = inode->directory ? -ENOENT : -ENOTDIR;
+
+		inode_put(inode);
+		return err;
+	}
+	*out = inode;
+	return 0;
+}
+
+/* A new inode under a name that is free. The key must fit, with the slash that a directory needs. */
+static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *parent, const char *name,
+                     mode_t mode, struct inode **out)
+{
+	struct inode *child;
+	char *key;
+	int err = vfs->config.read_only ? -EROFS : key_check_name(name);
+
+	if (!err)
+		err = inode_child_key(parent, name, S_ISDIR(mode), &key);
+	if (err)
+		return err;
+	free(key);
+	inode_wait_thawed(parent);
+	err = vfs_find(parent, name, &child);
+	if (!err)
+		inode_put(child);
+	if (err != -ENOENT)
+		return err ? err : -EEXIST;
+	child = inode_new(vfs, mode);
+	if (!child)
+		return -ENOMEM;
+	child->attributes.uid = caller.uid;
+	child->attributes.gid = caller.gid;
+	if (parent->attributes.mode & S_ISGID) { /* inode_init_owner, fs/inode.c of Linux */
+		child->attributes.gid = parent->attributes.gid;
+		if (S_ISDIR(mode))
+			child->attributes.mode |= S_ISGID;
+	}
+	inode_touch(child, true);
+	child->attributes.atime = child->attributes.mtime;
+	child->attributes_known = true;
+	child->remote = REMOTE_ABSENT;
+	child->changed = ++vfs->change;
+	err = inode_link(child, parent, name);
+	if (err) {
+		inode_put(child);
+		return err;
+	}
+	*out = child;
+	return 0;
+}
+
+static void touch_parent(struct inode *parent)
+{
+	inode_touch(parent, true);
+}
+
+/* Out of the tree again, as if it had never been. */
+static void undo(struct inode *child)
+{
+	publish_quiesce(child);
+	change_forget(child);
+	inode_unlink(child);
+}
+
+int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name, mode_t mode,
+             dev_t rdev, const char *target, struct stat *out)
+{
+	struct inode *parent, *child = NULL;
+	int err = get_directory(vfs, parent_ino, &parent);
+
+	if (err)
+		return err;
+	if (target && strlen(target) > 4095)
+		err = -ENAMETOOLONG;
+	if (!err)
+		err = new_child(vfs, caller, parent, name, mode, &child);
+	if (!err) {
+		child->attributes.rdev = rdev;
+		child->target = string_copy(target);
+		err = change_begin(child, NODE_DIRTY_DATA);
+		if (!err) {
+			change_note(child, NODE_DIRTY_DATA);
+			err = change_wait(child, child->dirty_sequence);
+		}
+		if (!err && vfs->config.close == PUBLISH_S3)
+			err = publish_wait(child, env_after(vfs->env, PUBLISH_WAIT), WAIT_INTERRUPTIBLE);
+		else
+			publish_soon(child, 0);
+		/* Somebody else made it at the same moment. */
+		if (err == -ESTALE)
+			err = -EEXIST;
+		if (err)
+			undo(child);
+	}
+	if (!err) {
+		touch_parent(parent);
+		inode_stat(child, out);
+		child->nlookup++;
+	}
+	if (child)
+		inode_put(child);
+	inode_put(parent);
+	return err;
+}
+
+int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name, mode_t mode,
+               int flags, struct vfs_handle **handle, struct stat *out)
+{
+	struct inode *parent, *child = NULL;
+	int err = get_directory(vfs, parent_ino, &parent);
+
+	if (err)
+		return err;
+	err = new_child(vfs, caller, parent, name, (mode & 07777) | S_IFREG, &child);
+	if (!err) {
+		err = change_begin(child, NODE_DIRTY_DATA);
+		if (!err)
+			change_note(child, NODE_DIRTY_DATA);
+		if (!err) {
+			handle_attach(child, flags, handle);
+			err = *handle ? 0 : -ENOMEM;
+		}
+		if (err)
+			undo(child);
+	}
+	if (!err) {
+		touch_parent(parent);
+		inode_stat(child, out);
+		child->nlookup++;
+	}
+	if (child)
+		inode_put(child);
+	inode_put(parent);
+	return err;
+}
+
+/* A symlink whose target came in the metadata (geesefs), or is the object's body. */
+static int read_target(struct inode *inode)
+{
+	const char *stored = attributes_symlink_target(&inode->meta);
+	char *text;
+	ssize_t got;
+	struct vfs_handle *handle;
+	bool keep;
+	int err;
+
+	if (stored) {
+		inode->target = string_copy(stored);
+		return inode->target ? 0 : -ENOMEM;
+	}
+	err = vfs_open(inode->vfs, inode->ino, O_RDONLY, &handle, &keep);
+	if (err)
+		return err;
+	text = calloc(1, 4096);
+	got = text ? vfs_read(handle, text, 4095, 0) : -ENOMEM;
+	vfs_release(handle);
+	if (got < 0) {
+		free(text);
+		return (int)got;
+	}
+	free(inode->target);
+	inode->target = text;
+	return 0;
+}
+
+int vfs_readlink(struct vfs *vfs, uint64_t ino, char **target)
+{
+	struct inode *inode = inode_find(vfs, ino);
+	int err = 0;
+
+	if (!inode)
+		return -ESTALE;
+	if (!S_ISLNK(inode->attributes.mode))
+		err = -EINVAL;
+	if (!err && !inode->target)
+		err = read_target(inode);
+	if (!err) {
+		*target = string_copy(inode->target);
+		err = *target ? 0 : -ENOMEM;
+	}
+	inode_put(inode);
+	return err;
+}
+
+static int delete_object(struct inode *inode)
+{
+	struct vfs *vfs = inode->vfs;
+	struct os_request request = {.op = OS_DELETE, .urgent = true};
+	char *key;
+	int err = inode_key(inode, &key);
+
+	if (err)
+		return err;
+	request.key = key;
+	if (vfs->uploader.can.delete && inode->etag && !inode->directory)
+		request.condition.if_match = inode->etag;
+	err = env_s3(vfs->env, &request);
+	if (err == -ENOENT)
+		err = 0;
+	if (err && err != -ESTALE)
+		vfs_report(vfs, inode, err, request.result.message);
+	os_request_free_result(&request);
+	free(key);
+	return err;
+}
+
+/* A directory that exists only by what is below it would vanish with the last of it: it gets a marker. */
+static void keep_directory(struct inode *parent)
+{
+	if (parent->remote != REMOTE_IMPLIED || parent == parent->vfs->root ||
+	    map_count(parent->directory->children) > 0)
+		return;
+	if (change_begin(parent, NODE_DIRTY_DATA) == 0) {
+		change_note(parent, NODE_DIRTY_DATA);
+		publish_wait(parent, env_after(parent->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
+	}
+}
+
+/* The file is readable for those who have it open, also where its bytes are not here yet. */
+static int keep_for_readers(struct inode *inode)
+{
+	struct content_origin origin = {NULL, inode->etag};
+	char *key;
+	int err;
+
+	if (!inode->opens || inode->directory || inode->remote != REMOTE_PRESENT)
+		return 0;
+	err = inode_open_content(inode);
+	if (err || content_is_complete(inode->content))
+		return err;
+	err = inode_key(inode, &key);
+	if (err)
+		return err;
+	origin.key = key;
+	err = content_hydrate(inode->content, &origin, 0, inode->content->size);
+	free(key);
+	return err;
+}
+
+/* Takes the name away, in S3 first. */
+int name_remove(struct inode *inode)
+{
+	struct vfs *vfs = inode->vfs;
+	struct inode *parent = inode->parent;
+	int err = 0;
+
+	inode_wait_thawed(inode);
+	publish_quiesce(inode);
+	if (inode->parent != parent || !parent)
+		return -ENOENT;
+	if (inode->remote == REMOTE_PRESENT) {
+		err = keep_for_readers(inode);
+		if (!err)
+			err = delete_object(inode);
+	}
+	if (err == -ESTALE) { /* replaced by others since we looked: not what the caller meant */
+		remote_refresh(inode);
+		err = -EBUSY;
+	}
+	if (err || inode->parent != parent)
+		return err;
+	if (inode->opens == 0)
+		change_forget(inode);
+	else if (inode_is_dirty(inode))
+		inode->due = DEADLINE_NONE;
+	inode_get(parent);
+	inode_unlink(inode);
+	inode_touch(inode, false);
+	inode->remote = REMOTE_ABSENT;
+	parent->changed = inode->changed = ++vfs->change;
+	touch_parent(parent);
+	keep_directory(parent);
+	inode_put(parent);
+	if (inode->persisted && inode->opens == 0) {
+		journal_drop_node(vfs->env->journal, inode->ino);
+		inode->persisted = false;
+	}
+	return 0;
+}
+
+int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)
+{
+	struct inode *parent, *child;
+	int err = get_directory(vfs, parent_ino, &parent);
+
+	if (err)
+		return err;
+	err = vfs->config.read_only ? -EROFS : vfs_find(parent, name, &child);
+	if (!err) {
+		err = child->directory ? -EISDIR : name_remove(child);
+		inode_put(child);
+	}
+	inode_put(parent);
+	return err;
+}
+
+int vfs_rmdir(struct vfs *vfs, uint64_t parent_ino, const char *name)
+{
+	struct inode *parent, *child;
+	int err = get_directory(vfs, parent_ino, &parent);
+
+	if (err)
+		return err;
+	err = vfs->config.read_only ? -EROFS : vfs_find(parent, name, &child);
+	if (!err) {
+		err = child->directory ? listing_is_empty(child) : -ENOTDIR;
+		if (err == 0)
+			err = -ENOTEMPTY;
+		else if (err == 1)
+			err = name_remove(child);
+		inode_put(child);
+	}
+	inode_put(parent);
+	return err;
+}

@@ -1,0 +1,462 @@
+/* publish.c — the state machine of one inode on its way to S3, and who goes when. Part of inode.h.
+ *
+ * dirty --(due, a place is free)--> frozen + publishing --> clean, or dirty again when it was changed
+ * meanwhile, or after a failure. A failure that time heals is tried again; one that does not is kept for the
+ * caller of the next fsync or close, and tried again slowly.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+
+enum { PUBLISH_PARALLEL = 16, SCAN_MAX = 64 };
+#define RETRY_FIRST (NSEC_PER_SEC / 2)
+#define RETRY_MAX (30 * NSEC_PER_SEC)
+#define RETRY_HOPELESS (60 * NSEC_PER_SEC)
+
+static bool heals_by_itself(int err)
+{
+	switch (err) {
+	case -ETIMEDOUT:
+	case -EHOSTUNREACH:
+	case -EIO:
+	case -EBUSY:
+	case -ECANCELED:
+	case -ENOMEM:
+	case -EAGAIN:
+	case -EPROTO: return true;
+	default: return false;
+	}
+}
+
+void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char *text)
+{
+	char *key = NULL;
+
+	if (inode && inode_key(inode, &key))
+		key = NULL;
+	snprintf(vfs->last_error, sizeof(vfs->last_error), "%s%s%s (%s)", key ? key : "",
+	         key ? ": " : "", text, strerror(-err));
+	vfs->last_error_at = executor_wall(vfs->env->executor);
+	log_error("%s: %s", vfs->config.volume, vfs->last_error);
+	free(key);
+}
+
+int inode_take_error(struct inode *inode)
+{
+	int err = inode->error;
+
+	inode->error = 0;
+	return err;
+}
+
+/* The metadata that goes with the object. Errors: -E2BIG, -ENOMEM. */
+static int encode(struct inode *inode, struct os_meta *meta)
+{
+	int err = os_meta_copy(meta, &inode->meta);
+
+	if (!err)
+		err = os_meta_set(meta, META_PUT_ID, inode->put_id);
+	if (!err)
+		err = attributes_encode(&inode->attributes, meta);
+	return err;
+}
+
+/* Everything that the upload will read is brought here first. */
+static int make_ready(struct inode *inode, const char *key)
+{
+	struct content *content = inode->content;
+	struct content_origin origin = {key, inode->etag};
+	int err;
+
+	for (;;) {
+		bool waited = false;
+		struct plan plan = {NULL, 0};
+
+		err = upload_plan(&inode->vfs->uploader, content->size, content->base_len,
+		                  &content->changed, &plan);
+		for (size_t i = 0; i < plan.count && !err; i++) {
+			const struct plan_part *part = &plan.parts[i];
+
+			if (part->copy || extent_contains(&content->valid, part->start, part->end))
+				continue;
+			waited = true;
+			err = content_hydrate(content, &origin, part->start, part->end);
+		}
+		plan_free(&plan);
+		/* After a wait the file may be another one: look again. */
+		if (err || !waited)
+			return err;
+	}
+}
+
+/* The frozen view of a file, or the small body of anything else. */
+struct body {
+	struct snapshot *snapshot;
+	struct os_memory memory;
+	struct content *content; /* reference */
+};
+
+static int freeze(struct inode *inode, const char *key, struct upload_job *job, struct body *body)
+{
+	int err;
+
+	if (S_ISREG(inode->attributes.mode)) {
+		err = inode_open_content(inode);
+		if (!err)
+			err = make_ready(inode, key);
+		if (!err)
+			err = content_freeze(inode->content, &body->snapshot);
+		if (err)
+			return err;
+		body->content = content_ref(inode->content);
+		job->body = (struct os_source){snapshot_read, body->snapshot, body->snapshot->size};
+		job->base_len = inode->etag ? inode->content->base_len : 0;
+		job->changed = &inode->content->frozen;
+	} else {
+		const char *text = S_ISLNK(inode->attributes.mode) && inode->target ? inode->target : "";
+
+		body->memory = (struct os_memory){text, strlen(text)};
+		job->body = os_source_memory(&body->memory);
+	}
+	inode->frozen_generation = inode->generation;
+	inode->dirty_frozen |= inode->dirty;
+	inode->dirty = 0;
+	return 0;
+}
+
+static void thaw(struct inode *inode, struct body *body, bool published)
+{
+	if (body->snapshot) {
+		content_thaw(body->content, body->snapshot, published);
+		content_unref(body->content);
+	}
+	if (!published)
+		inode->dirty |= inode->dirty_frozen;
+	inode->dirty_frozen = 0;
+}
+
+static void take_published(struct inode *inode, const struct upload_outcome *outcome, uint64_t size)
+{
+	struct vfs *vfs = inode->vfs;
+
+	inode_set_etag(inode, outcome->etag);
+	inode->remote = REMOTE_PRESENT;
+	inode->remote_size = size;
+	inode->remote_modified = 0;
+	inode->attributes_known = true;
+	inode->confirmed_at = env_now(vfs->env);
+	inode->changed = ++vfs->change;
+	inode->published_generation = inode->frozen_generation;
+	inode->retries = 0;
+	inode->resolve_first = false;
+	vfs->published++;
+}
+
+static void publish_body(struct inode *inode, const char *key, struct upload_outcome *outcome)
+{
+	struct vfs *vfs = inode->vfs;
+	struct os_meta meta = OS_META_INIT;
+	struct body body = {NULL, {NULL, 0}, NULL};
+	struct upload_job job = {.key = key,
+	                         .unconditional = vfs->config.conflict == CONFLICT_OVERWRITE,
+	                         .put_id = inode->put_id,
+	                         .meta = &meta,
+	                         .headers = &inode->headers};
+	char *base, *type;
+
+	outcome->err = freeze(inode, key, &job, &body);
+	if (outcome->err)
+		return;
+	base = string_copy(inode->etag ? inode->etag : "");
+	type = string_copy(inode->content_type && inode->content_type[0]
+	                           ? inode->content_type
+	                           : attributes_content_type(inode->attributes.mode));
+	job.base_etag = base;
+	job.content_type = type;
+	outcome->err = base && type ? encode(inode, &meta) : -ENOMEM;
+	if (!outcome->err)
+		outcome->err = change_wait(inode, inode->dirty_sequence);
+	if (!outcome->err)
+		upload_run(&vfs->uploader, &job, outcome);
+	else
+		snprintf(outcome->message, sizeof(outcome->message), "cannot prepare the upload");
+	if (!outcome->err)
+		take_published(inode, outcome, job.body.len);
+	thaw(inode, &body, outcome->err == 0);
+	os_meta_free(&meta);
+	free(base);
+	free(type);
+}
+
+/* chmod and its kind on an object that is there: a copy onto itself with new metadata. */
+static void publish_attributes(struct inode *inode, const char *key, struct upload_outcome *outcome)
+{
+	struct vfs *vfs = inode->vfs;
+	struct os_meta meta = OS_META_INIT;
+	char *etag = string_copy(inode->etag ? inode->etag : "");
+	char *type = string_copy(inode->content_type);
+	struct body none = {NULL, {NULL, 0}, NULL};
+	struct copy_job job = {
+	        .source = key,
+	        .target = key,
+	        .size = inode->remote_size,
+	        .source_etag = etag,
+	        .target_etag = etag,
+	        .replace_meta = true,
+	        .meta = &meta,
+	        .headers = &inode->headers,
+	        .content_type = type,
+	};
+
+	inode->frozen_generation = inode->generation;
+	inode->dirty_frozen |= inode->dirty;
+	inode->dirty = 0;
+	outcome->err = etag ? encode(inode, &meta) : -ENOMEM;
+	if (!outcome->err)
+		outcome->err = change_wait(inode, inode->dirty_sequence);
+	if (!outcome->err)
+		copy_run(&vfs->uploader, &job, outcome);
+	if (!outcome->err)
+		take_published(inode, outcome, inode->remote_size);
+	thaw(inode, &none, outcome->err == 0);
+	os_meta_free(&meta);
+	free(etag);
+	free(type);
+}
+
+/* The version that we based on is not there any more, and we only meant to change attributes: they are put
+ * on top of the version that is. */
+static int rebase_attributes(struct inode *inode, const char *key, struct upload_outcome *outcome)
+{
+	struct vfs *vfs = inode->vfs;
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	struct attributes wanted = inode->attributes;
+	const char *put_id;
+	int err = env_s3(vfs->env, &head);
+
+	if (err == -ENOENT) {
+		change_forget(inode); /* deleted by others: there is nothing left to change */
+	} else if (!err) {
+		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
+		if (put_id && strcmp(put_id, inode->put_id) == 0) {
+			snprintf(outcome->etag, sizeof(outcome->etag), "%s", head.result.etag);
+			inode->dirty_frozen = 0;
+			inode->dirty &= ~(unsigned)NODE_DIRTY_ATTR;
+			take_published(inode, outcome, head.result.size);
+		} else if (!(inode->dirty & NODE_DIRTY_DATA)) {
+			remote_apply(inode, &head.result);
+			inode->attributes = wanted;
+			change_journal(inode);
+		}
+	}
+	os_request_free_result(&head);
+	return err == -ENOENT ? 0 : err ? err : inode_is_dirty(inode) ? -EAGAIN : 0;
+}
+
+/* What happened to an attempt that a crash cut off? Its object, if it is there, becomes the base. */
+static int resolve_former(struct inode *inode, const char *key)
+{
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	const char *put_id;
+	int err = env_s3(inode->vfs->env, &head);
+
+	if (!err) {
+		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
+		if (put_id && strcmp(put_id, inode->put_id) == 0) {
+			inode_set_etag(inode, head.result.etag);
+			inode->remote = REMOTE_PRESENT;
+			inode->remote_size = head.result.size;
+		}
+	}
+	os_request_free_result(&head);
+	if (err && err != -ENOENT)
+		return err;
+	env_put_id(inode->vfs->env, inode->put_id);
+	change_journal(inode);
+	inode->resolve_first = false;
+	return 0;
+}
+
+/* The version that ranges were to be copied from was deleted by others: from now on it is a new object. */
+static int lose_base(struct inode *inode)
+{
+	inode_set_etag(inode, NULL);
+	inode->remote = REMOTE_ABSENT;
+	if (inode->content)
+		inode->content->base_len = 0;
+	change_journal(inode);
+	return -EAGAIN;
+}
+
+static void publish_once(struct inode *inode, struct upload_outcome *outcome)
+{
+	char *key = NULL;
+
+	memset(outcome, 0, sizeof(*outcome));
+	outcome->err = inode_key(inode, &key);
+	if (outcome->err == -ENOENT) { /* unlinked meanwhile */
+		outcome->err = 0;
+		change_forget(inode);
+		return;
+	}
+	if (!outcome->err && inode->resolve_first)
+		outcome->err = resolve_former(inode, key);
+	if (!outcome->err) {
+		bool body = (inode->dirty & NODE_DIRTY_DATA) || inode->remote != REMOTE_PRESENT ||
+		            !S_ISREG(inode->attributes.mode);
+
+		if (body)
+			publish_body(inode, key, outcome);
+		else
+			publish_attributes(inode, key, outcome);
+		if (outcome->err == -ENOENT && body)
+			outcome->err = lose_base(inode);
+		else if (outcome->err == -ESTALE && body && inode->vfs->config.conflict == CONFLICT_KEEP_BOTH)
+			outcome->err = conflict_keep_both(inode, outcome->etag);
+		else if ((outcome->err == -ESTALE || outcome->err == -ENOENT) && !body)
+			outcome->err = rebase_attributes(inode, key, outcome);
+	}
+	free(key);
+}
+
+static void note_failure(struct inode *inode, const struct upload_outcome *outcome)
+{
+	struct vfs *vfs = inode->vfs;
+	uint64_t delay = RETRY_FIRST << (inode->retries < 6 ? inode->retries : 6);
+	const char *text = outcome->message[0] ? outcome->message : "cannot upload";
+
+	if (delay > RETRY_MAX)
+		delay = RETRY_MAX;
+	vfs->failures++;
+	if (inode->retries == 0 || !heals_by_itself(outcome->err))
+		vfs_report(vfs, inode, outcome->err, text);
+	if (inode->retries < 100)
+		inode->retries++;
+	if (!heals_by_itself(outcome->err)) {
+		inode->error = outcome->err;
+		delay = RETRY_HOPELESS;
+	}
+	inode->due = env_after(vfs->env, delay);
+}
+
+/* After a success: nothing more to do, or what was changed meanwhile under a new put-id. */
+static void note_success(struct inode *inode)
+{
+	if (!inode_is_dirty(inode)) {
+		change_settle(inode);
+		return;
+	}
+	env_put_id(inode->vfs->env, inode->put_id);
+	change_journal(inode);
+	inode->due = 0;
+}
+
+static void publisher(void *argument)
+{
+	struct inode *inode = argument;
+	struct vfs *vfs = inode->vfs;
+	struct upload_outcome outcome;
+
+	publish_once(inode, &outcome);
+	inode->publishing = false;
+	vfs->publishing--;
+	if (outcome.err)
+		note_failure(inode, &outcome);
+	else
+		note_success(inode);
+	wait_wake_all(&inode->published);
+	wait_wake_all(&vfs->settled);
+	publish_pump(vfs);
+	inode_put(inode);
+}
+
+/* The first inode that is due; else NULL, and when the next will be. */
+static struct inode *next_due(struct vfs *vfs, uint64_t *next)
+{
+	uint64_t now = env_now(vfs->env);
+	unsigned scanned = 0;
+
+	*next = DEADLINE_NONE;
+	LIST_FOREACH(node, &vfs->dirty)
+	{
+		struct inode *inode = container_of(node, struct inode, dirty_link);
+
+		/* Below a directory that is being renamed nothing may start: its key is in doubt. */
+		if (inode->publishing || inode_is_frozen(inode))
+			continue;
+		if (inode->due <= now)
+			return inode;
+		if (inode->due < *next)
+			*next = inode->due;
+		if (++scanned > SCAN_MAX) {
+			if (*next > now + NSEC_PER_SEC)
+				*next = now + NSEC_PER_SEC;
+			break;
+		}
+	}
+	return NULL;
+}
+
+void publish_pump(struct vfs *vfs)
+{
+	struct inode *inode;
+	uint64_t next;
+
+	/* A started publisher runs at once and may change the list, so each search begins anew. */
+	while (vfs->publishing < PUBLISH_PARALLEL && (inode = next_due(vfs, &next))) {
+		inode->publishing = true;
+		vfs->publishing++;
+		inode_get(inode);
+		if (fiber_start(vfs->env->fibers, publisher, inode)) {
+			inode->publishing = false;
+			vfs->publishing--;
+			inode_put(inode);
+			next = env_after(vfs->env, 10 * NSEC_PER_MSEC);
+			break;
+		}
+	}
+	if (vfs->publishing < PUBLISH_PARALLEL && next != DEADLINE_NONE)
+		timer_set(vfs->env->executor, &vfs->pump, next);
+}
+
+void publish_soon(struct inode *inode, uint64_t delay)
+{
+	uint64_t due = delay ? env_after(inode->vfs->env, delay) : 0;
+
+	if (list_empty(&inode->dirty_link) || inode->retries > 0)
+		return;
+	if (due < inode->due)
+		inode->due = due;
+	if (due == 0) { /* somebody waits: to the front */
+		list_remove(&inode->dirty_link);
+		list_append(inode->vfs->dirty.next, &inode->dirty_link);
+	}
+	publish_pump(inode->vfs);
+}
+
+int publish_wait(struct inode *inode, uint64_t deadline, enum wait_mode mode)
+{
+	uint64_t target = inode->generation;
+	int err = 0;
+
+	while (inode_is_dirty(inode) && inode->published_generation < target && !inode->error) {
+		publish_soon(inode, 0);
+		if (!inode_is_dirty(inode) || inode->published_generation >= target)
+			break;
+		err = fiber_wait(&inode->published, deadline, mode);
+		if (err)
+			return err;
+	}
+	return inode_take_error(inode);
+}
+
+void publish_quiesce(struct inode *inode)
+{
+	while (inode->publishing)
+		fiber_wait(&inode->published, DEADLINE_NONE, WAIT_PLAIN);
+}

@@ -1,0 +1,215 @@
+/* remote.c — what S3 says about one name. Part of inode.h.
+ *
+ * An outage is never taken for a deletion: a name is gone only when the server answered 404 for the object
+ * and an empty list for what could lie below it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+
+/* Takes strings that the result owned. */
+static void take_meta(struct os_meta *to, const struct os_meta *from)
+{
+	os_meta_free(to);
+	if (os_meta_copy(to, from))
+		os_meta_free(to);
+}
+
+void remote_apply(struct inode *inode, const struct os_result *result)
+{
+	bool same = inode->remote == REMOTE_PRESENT && inode->etag &&
+	            strcmp(inode->etag, result->etag) == 0 && inode->remote_size == result->size;
+	uint32_t type = inode->attributes.mode & S_IFMT;
+
+	if (!same && !inode->directory) {
+		if (inode->content) {
+			inode_drop_content(inode);
+			inode->version++;
+		}
+		free(inode->target);
+		inode->target = NULL;
+	}
+	attributes_decode(&inode->attributes, &result->meta, result->content_type,
+	                  result->last_modified, inode->directory != NULL,
+	                  &inode->vfs->config.defaults);
+	/* A type never changes under an inode number; a plain object that says it is a directory is one only
+	 * where it is met first. */
+	if ((inode->directory != NULL) != S_ISDIR(inode->attributes.mode))
+		inode->attributes.mode = (inode->attributes.mode & 07777) | type;
+	take_meta(&inode->meta, &result->meta);
+	take_meta(&inode->headers, &result->headers);
+	free(inode->content_type);
+	inode->content_type = string_copy(result->content_type);
+	inode_set_etag(inode, result->etag);
+	inode->remote = REMOTE_PRESENT;
+	inode->remote_size = inode->size = result->size;
+	inode->remote_modified = result->last_modified;
+	inode->attributes_known = true;
+}
+
+/* Is there any key below the prefix key ("a/b/")? 1, 0 or an error. */
+static int exists_below(struct vfs *vfs, const char *key)
+{
+	struct os_request list = {.op = OS_LIST, .prefix = key, .max_keys = 1, .urgent = true};
+	int err = env_s3(vfs->env, &list);
+	int found = err ? err : list.result.entry_count > 0;
+
+	os_request_free_result(&list);
+	return found;
+}
+
+static void imply(struct inode *directory)
+{
+	struct os_meta none = OS_META_INIT;
+
+	directory->remote = REMOTE_IMPLIED;
+	inode_set_etag(directory, NULL);
+	if (!directory->attributes_known)
+		attributes_decode(&directory->attributes, &none, "", 0, true,
+		                  &directory->vfs->config.defaults);
+	directory->attributes_known = true;
+}
+
+/* The inode's own key by HEAD. -ENOENT: gone. */
+static int refresh_now(struct inode *inode, const char *key)
+{
+	struct vfs *vfs = inode->vfs;
+	uint64_t started = env_now(vfs->env), change = vfs->change;
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	int err = env_s3(vfs->env, &head);
+
+	if (err == 0 && inode->changed <= change && !inode_is_local(inode))
+		remote_apply(inode, &head.result);
+	if (err == -ENOENT && inode->directory) {
+		int below = exists_below(vfs, key);
+
+		err = below < 0 ? below : below ? 0 : -ENOENT;
+		if (err == 0 && inode->changed <= change && !inode_is_local(inode))
+			imply(inode);
+	}
+	if (err == 0)
+		inode->confirmed_at = started;
+	if (err && err != -ENOENT)
+		log_debug("HEAD %s: %s", key, head.result.message);
+	os_request_free_result(&head);
+	return err;
+}
+
+int remote_refresh(struct inode *inode)
+{
+	char *key;
+	int err;
+
+	if (inode == inode->vfs->root) {
+		inode->confirmed_at = env_now(inode->vfs->env);
+		return 0;
+	}
+	err = inode_key(inode, &key);
+	if (err)
+		return err == -ENOENT ? -ESTALE : err;
+	err = refresh_now(inode, key);
+	free(key);
+	/* P6: what is cached stays readable while S3 is away. */
+	if (err && err != -ENOENT && inode->attributes_known) {
+		log_debug("serving what is known of inode %llu: %s", (unsigned long long)inode->ino,
+		          strerror(-err));
+		return 0;
+	}
+	return err;
+}
+
+struct resolve {
+	struct s3_batch_item file, below;
+	struct s3_batch_item marker;
+};
+
+/* HEAD of the object and a list of one key below it go out together: most names are one of the two. */
+static int ask(struct inode *parent, const char *file_key, const char *dir_key, struct resolve *resolve)
+{
+	struct env *env = parent->vfs->env;
+	struct s3_batch batch;
+
+	s3_batch_init(&batch, env, 3);
+	resolve->file.request = (struct os_request){.op = OS_HEAD, .key = file_key, .urgent = true};
+	resolve->below.request = (struct os_request){
+	        .op = OS_LIST, .prefix = dir_key, .max_keys = 1, .urgent = true};
+	s3_batch_submit(&batch, &resolve->file);
+	s3_batch_submit(&batch, &resolve->below);
+	s3_batch_wait(&batch);
+	if (resolve->below.request.result.err)
+		return resolve->below.request.result.err;
+	if (resolve->below.request.result.entry_count > 0) {
+		resolve->marker.request =
+		        (struct os_request){.op = OS_HEAD, .key = dir_key, .urgent = true};
+		env_s3(env, &resolve->marker.request);
+		return 0;
+	}
+	return resolve->file.request.result.err;
+}
+
+static int link_found(struct inode *parent, const char *name, const struct resolve *resolve,
+                      uint64_t started, struct inode **out)
+{
+	struct vfs *vfs = parent->vfs;
+	bool directory = resolve->below.request.result.entry_count > 0;
+	const struct os_result *head = directory ? &resolve->marker.request.result
+	                                         : &resolve->file.request.result;
+	struct inode *child = inode_child(parent, name);
+	struct attributes probe;
+
+	if (directory && head->err && head->err != -ENOENT)
+		return head->err;
+	if (child) { /* somebody else was faster */
+		*out = inode_get(child);
+		return 0;
+	}
+	if (!directory) {
+		attributes_decode(&probe, &head->meta, head->content_type, head->last_modified,
+		                  false, &vfs->config.defaults);
+		directory = S_ISDIR(probe.mode);
+	}
+	child = inode_new(vfs, directory ? S_IFDIR : S_IFREG);
+	if (!child)
+		return -ENOMEM;
+	if (head->err == 0)
+		remote_apply(child, head);
+	else
+		imply(child);
+	child->confirmed_at = started;
+	if (inode_link(child, parent, name)) {
+		inode_put(child);
+		return -ENOMEM;
+	}
+	*out = child;
+	return 0;
+}
+
+int remote_resolve(struct inode *parent, const char *name, struct inode **out)
+{
+	uint64_t started = env_now(parent->vfs->env);
+	struct resolve *resolve = calloc(1, sizeof(*resolve));
+	char *file_key = NULL, *dir_key = NULL;
+	int err = resolve ? 0 : -ENOMEM;
+
+	if (!err)
+		err = inode_child_key(parent, name, false, &file_key);
+	if (!err)
+		err = inode_child_key(parent, name, true, &dir_key);
+	if (!err)
+		err = ask(parent, file_key, dir_key, resolve);
+	if (!err)
+		err = link_found(parent, name, resolve, started, out);
+	if (resolve) {
+		os_request_free_result(&resolve->file.request);
+		os_request_free_result(&resolve->below.request);
+		os_request_free_result(&resolve->marker.request);
+	}
+	free(resolve);
+	free(file_key);
+	free(dir_key);
+	return err;
+}

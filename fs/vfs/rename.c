@@ -1,0 +1,358 @@
+/* rename.c — rename of files and of directories. Part of vfs.h.
+ *
+ * S3 has no rename: the object is copied by the server and the source goes only after its destination is
+ * there. The intent is in the journal before the first copy, so that a crash leaves work to finish, never a
+ * half that nobody knows of. What has never been uploaded is renamed for nothing.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+#include "fs/vfs/key.h"
+#include "fs/vfs/tree_copy.h"
+
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
+
+#define PUBLISH_WAIT (300 * NSEC_PER_SEC)
+
+struct rename {
+	struct vfs *vfs;
+	struct inode *from, *to;      /* directories */
+	struct inode *source, *target; /* target may be NULL */
+	const char *new_name;
+	char *source_key, *target_key;
+};
+
+/* The tree follows what S3 has done. */
+static int move_inode(struct rename *rename)
+{
+	struct inode *source = rename->source;
+	struct vfs *vfs = rename->vfs;
+	int err;
+
+	inode_get(rename->from);
+	inode_unlink(source);
+	err = inode_link(source, rename->to, rename->new_name);
+	inode_touch(source, false);
+	inode_touch(rename->from, true);
+	inode_touch(rename->to, true);
+	source->changed = rename->from->changed = rename->to->changed = ++vfs->change;
+	if (!err && source->persisted) {
+		if (!rename->to->persisted)
+			change_journal(source);
+		else
+			journal_move_node(vfs->env->journal, source->ino, rename->to->ino,
+			                  rename->new_name);
+	}
+	inode_put(rename->from);
+	return err;
+}
+
+/* The target's object, if there is one, is replaced by the copy: only its inode has to go. */
+static void replace_target(struct rename *rename)
+{
+	struct inode *target = rename->target;
+
+	if (!target || !target->parent)
+		return;
+	if (target->opens == 0)
+		change_forget(target);
+	else if (inode_is_dirty(target))
+		target->due = DEADLINE_NONE;
+	inode_unlink(target);
+	target->remote = REMOTE_ABSENT;
+	target->changed = ++rename->vfs->change;
+}
+
+static int put_intent(struct rename *rename, enum journal_intent_kind kind, const char *etag,
+                      uint64_t *id)
+{
+	struct journal_intent intent = {
+	        .id = uploader_intent_id(&rename->vfs->uploader),
+	        .kind = kind,
+	        .source = rename->source_key,
+	        .target = rename->target_key,
+	        .etag = etag,
+	};
+
+	*id = intent.id;
+	return journal_wait(rename->vfs->env->journal,
+	                    journal_put_intent(rename->vfs->env->journal, &intent),
+	                    JOURNAL_COMMITTED);
+}
+
+static int delete_source(struct rename *rename)
+{
+	struct os_request request = {.op = OS_DELETE, .key = rename->source_key, .urgent = true};
+	int err = env_s3(rename->vfs->env, &request);
+
+	if (err)
+		vfs_report(rename->vfs, rename->source, err, request.result.message);
+	os_request_free_result(&request);
+	return err;
+}
+
+/* A file that is in S3: copy, then delete. Pending attributes go along in the copy. */
+static int copy_file(struct rename *rename)
+{
+	struct vfs *vfs = rename->vfs;
+	struct inode *source = rename->source;
+	struct inode *target = rename->target;
+	struct os_meta meta = OS_META_INIT;
+	struct upload_outcome outcome = {0};
+	struct copy_job job = {.source = rename->source_key,
+	                       .target = rename->target_key,
+	                       .size = source->remote_size,
+	                       .source_etag = source->etag ? source->etag : "",
+	                       .replace_meta = true,
+	                       .meta = &meta,
+	                       .headers = &source->headers,
+	                       .content_type = source->content_type};
+	char put_id[PUT_ID_LEN + 1];
+	uint64_t intent;
+	int err;
+
+	env_put_id(vfs->env, put_id);
+	job.target_etag = target && target->remote == REMOTE_PRESENT ? target->etag : "";
+	err = os_meta_copy(&meta, &source->meta);
+	if (!err)
+		err = os_meta_set(&meta, META_PUT_ID, put_id);
+	if (!err)
+		err = attributes_encode(&source->attributes, &meta);
+	if (!err)
+		err = put_intent(rename, INTENT_RENAME_FILE, put_id, &intent);
+	if (err) {
+		os_meta_free(&meta);
+		return err;
+	}
+	copy_run(&vfs->uploader, &job, &outcome);
+	os_meta_free(&meta);
+	err = outcome.err;
+	if (err)
+		vfs_report(vfs, source, err, outcome.message);
+	else
+		err = delete_source(rename);
+	/* After a copy whose source would not go, the intent stays: the next mount finishes it. */
+	if (outcome.err || !err)
+		journal_drop_intent(vfs->env->journal, intent);
+	if (!err) {
+		inode_set_etag(source, outcome.etag);
+		source->remote_modified = 0;
+		source->confirmed_at = env_now(vfs->env);
+		os_meta_set(&source->meta, META_PUT_ID, put_id);
+	}
+	return err == -ESTALE || err == -ENOENT ? -EBUSY : err;
+}
+
+static int rename_file(struct rename *rename)
+{
+	struct inode *source = rename->source;
+	bool was_dirty = inode_is_dirty(source);
+	int err = 0;
+
+	/* Data on its way out goes under the old name first; attributes ride on the copy. */
+	if (source->remote == REMOTE_PRESENT && (source->dirty & NODE_DIRTY_DATA))
+		err = publish_wait(source, env_after(rename->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
+	if (!err)
+		publish_quiesce(source);
+	if (rename->target)
+		publish_quiesce(rename->target);
+	if (err || source->parent != rename->from)
+		return err ? err : -ENOENT;
+	if (source->remote != REMOTE_PRESENT) {
+		/* Never uploaded: the name moves, and what the target held becomes the base. */
+		if (rename->target && rename->target->remote == REMOTE_PRESENT) {
+			inode_set_etag(source, rename->target->etag);
+			if (source->content)
+				source->content->base_len = 0;
+		}
+		replace_target(rename);
+		err = move_inode(rename);
+		if (!err && inode_is_dirty(source))
+			change_journal(source);
+		return err;
+	}
+	source->publishing = true; /* nobody publishes it while it is copied */
+	err = copy_file(rename);
+	source->publishing = false;
+	if (!err) {
+		replace_target(rename);
+		err = move_inode(rename);
+	}
+	if (!err && was_dirty && !(source->dirty & NODE_DIRTY_DATA) && inode_is_dirty(source)) {
+		source->dirty = 0;
+		source->published_generation = source->generation;
+		change_settle(source);
+	}
+	wait_wake_all(&source->published);
+	publish_pump(rename->vfs);
+	return err;
+}
+
+/* Files below that were copied have new versions: their inodes, where they are known, learn them. */
+static void copied(void *context, const char *relative, const char *etag)
+{
+	struct inode *inode = context;
+	char name[NAME_BYTES_MAX + 1];
+
+	while (inode && inode->directory) {
+		const char *slash = strchr(relative, '/');
+		size_t len = slash ? (size_t)(slash - relative) : strlen(relative);
+
+		if (len == 0 || len > NAME_BYTES_MAX)
+			break;
+		memcpy(name, relative, len);
+		name[len] = '\0';
+		inode = inode_child(inode, name);
+		relative += len + (slash ? 1 : 0);
+		if (!slash)
+			break;
+	}
+	if (!inode || inode->remote != REMOTE_PRESENT || *relative)
+		return;
+	inode_set_etag(inode, etag);
+	inode->remote_modified = 0;
+	if (inode->persisted && !inode->directory)
+		change_journal(inode);
+}
+
+/* Publications below that were under way before the freeze still go to the old keys: they end first. */
+static void quiesce_below(struct inode *directory)
+{
+	struct vfs *vfs = directory->vfs;
+	struct inode *busy;
+
+	do {
+		busy = NULL;
+		LIST_FOREACH(node, &vfs->dirty)
+		{
+			struct inode *inode = container_of(node, struct inode, dirty_link);
+
+			if (inode->publishing && inode_is_ancestor(directory, inode))
+				busy = inode;
+		}
+		if (busy) {
+			inode_get(busy);
+			publish_quiesce(busy);
+			inode_put(busy);
+		}
+	} while (busy);
+}
+
+static int rename_directory(struct rename *rename)
+{
+	struct vfs *vfs = rename->vfs;
+	struct inode *source = rename->source;
+	struct tree_copy copy = {&vfs->uploader, rename->source_key, rename->target_key, copied, source};
+	char message[300] = "";
+	uint64_t intent;
+	int err = vfs_sync(vfs, source->ino, env_after(vfs->env, PUBLISH_WAIT));
+
+	if (err)
+		return err;
+	if (rename->target) {
+		err = listing_is_empty(rename->target);
+		if (err <= 0)
+			return err < 0 ? err : -ENOTEMPTY;
+		err = name_remove(rename->target);
+		if (err)
+			return err;
+		rename->target = NULL;
+	}
+	source->directory->frozen++;
+	quiesce_below(source);
+	err = put_intent(rename, INTENT_RENAME_DIR, "", &intent);
+	if (!err)
+		err = tree_copy_run(&copy, message, sizeof(message));
+	if (!err) {
+		journal_drop_intent(vfs->env->journal, intent);
+		err = move_inode(rename);
+	} else {
+		vfs_report(vfs, source, err, message[0] ? message : "the rename is not finished");
+		/* Nothing was deleted yet when a copy failed: it is as if nothing had been done. */
+		if (tree_copy_undo(&copy) == 0)
+			journal_drop_intent(vfs->env->journal, intent);
+	}
+	source->directory->frozen--;
+	wait_wake_all(&vfs->thawed);
+	publish_pump(vfs);
+	return err;
+}
+
+static int check(struct rename *rename, unsigned flags)
+{
+	struct inode *source = rename->source, *target = rename->target;
+
+	if (target && (flags & RENAME_NOREPLACE))
+		return -EEXIST;
+	if (source->directory && inode_is_ancestor(source, rename->to))
+		return -EINVAL;
+	if (target && target->directory && !source->directory)
+		return -EISDIR;
+	if (target && !target->directory && source->directory)
+		return -ENOTDIR;
+	return 0;
+}
+
+static int prepare(struct rename *rename, const char *name, unsigned flags)
+{
+	int err = vfs_find(rename->from, name, &rename->source);
+
+	if (!err) {
+		err = vfs_find(rename->to, rename->new_name, &rename->target);
+		if (err == -ENOENT) {
+			rename->target = NULL;
+			err = 0;
+		}
+	}
+	if (!err)
+		err = check(rename, flags);
+	if (!err)
+		err = inode_key(rename->source, &rename->source_key);
+	if (!err)
+		err = inode_child_key(rename->to, rename->new_name, rename->source->directory != NULL,
+		                      &rename->target_key);
+	return err;
+}
+
+int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_parent,
+               const char *new_name, unsigned flags)
+{
+	struct rename rename = {.vfs = vfs, .new_name = new_name};
+	int err = 0;
+
+	if (vfs->config.read_only)
+		return -EROFS;
+	if (flags & ~(unsigned)RENAME_NOREPLACE)
+		return -EINVAL;
+	rename.from = inode_find(vfs, parent);
+	rename.to = inode_find(vfs, new_parent);
+	if (!rename.from || !rename.to)
+		err = -ESTALE;
+	else if (!rename.from->directory || !rename.to->directory)
+		err = -ENOTDIR;
+	if (!err) {
+		inode_wait_thawed(rename.from);
+		inode_wait_thawed(rename.to);
+		err = prepare(&rename, name, flags);
+	}
+	if (!err && rename.source != rename.target)
+		err = rename.source->directory ? rename_directory(&rename) : rename_file(&rename);
+	if (rename.source)
+		inode_put(rename.source);
+	if (rename.target)
+		inode_put(rename.target);
+	if (rename.from)
+		inode_put(rename.from);
+	if (rename.to)
+		inode_put(rename.to);
+	free(rename.source_key);
+	free(rename.target_key);
+	return err;
+}

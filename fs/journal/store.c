@@ -84,6 +84,10 @@ int store_open(struct store **out, const char *dir, const char *volume, struct j
 		return err;
 	}
 	err = prepare_all(store);
+	/* That it is in use becomes durable here, and known even to who finds the database without
+	 * its log. */
+	if (err == 0)
+		err = store_checkpoint(store);
 	if (err) {
 		error_set(error, err, "%s/journal.db: %s", dir, sql_message(store->sql));
 		store_abandon(store);

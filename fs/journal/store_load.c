@@ -206,6 +206,6 @@ int load_database(struct sql *sql, const struct journal_loader *loader)
 	if (err == 0)
 		err = load_intents(sql, loader);
 	if (err)
-		log_error("journal: cannot be read: %s: %s", strerror(-err), sql_message(sql));
+		log_error("journal: cannot be read: %s", strerror(-err));
 	return err;
 }

@@ -307,7 +307,7 @@ static int mark_open(struct sql *sql, const struct journal_info *info)
 	sql_put_u64(mark, info->next_intent);
 	err = sql_run(mark);
 	sql_finalize(mark);
-	return err ? err : sql_sync_log(sql);
+	return err;
 }
 
 static int explain(struct error *error, int err, const struct paths *paths, const char *detail)

@@ -5,7 +5,7 @@
 #include "fs/journal/journal.h"
 #include "fs/journal/sql.h"
 
-/* As store_open. */
+/* As store_open, but the clean mark is off in the log only, and not durably yet. */
 int store_open_database(struct sql **out, const char *dir, const char *volume,
 			struct journal_info *info, struct error *error);
 

@@ -483,6 +483,7 @@ static void only_a_durable_wait_syncs_the_log(void **state)
 
 struct crowd {
 	struct world *world;
+	uint64_t sequence;
 	unsigned left;
 	struct fiber *parent;
 };
@@ -490,25 +491,27 @@ struct crowd {
 static void durable_member(void *argument)
 {
 	struct crowd *crowd = argument;
-	struct journal_node node = world_node(2 + crowd->left, 1, "name");
-	uint64_t sequence = journal_put_node(crowd->world->journal, &node);
 
-	assert_int_equal(journal_wait(crowd->world->journal, sequence, JOURNAL_DURABLE), 0);
+	assert_int_equal(journal_wait(crowd->world->journal, crowd->sequence++, JOURNAL_DURABLE),
+			 0);
 	if (--crowd->left == 0)
 		fiber_wake(crowd->parent);
 }
 
 static void durable_crowd(struct world *world)
 {
-	struct crowd crowd = {world, 0, fiber_self()};
 	struct sqlite_shim *shim = world->user;
-	int syncs = atomic_load(&shim->log_syncs);
+	struct journal_node node = world_node(2, 1, "name");
+	struct crowd crowd = {world, journal_put_node(world->journal, &node), 50, fiber_self()};
+	int syncs;
 
-	atomic_store(&shim->sync_delay_us, 10000);
-	for (int i = 0; i < 50; i++) {
-		crowd.left++;
+	for (int i = 1; i < 50; i++)
+		journal_put_node(world->journal, &node);
+	wait_for(world, crowd.sequence + 49);
+	syncs = atomic_load(&shim->log_syncs);
+	atomic_store(&shim->sync_delay_us, 100000);
+	for (int i = 0; i < 50; i++)
 		assert_int_equal(fiber_start(world->fibers, durable_member, &crowd), 0);
-	}
 	while (crowd.left > 0)
 		fiber_park();
 	syncs = atomic_load(&shim->log_syncs) - syncs;

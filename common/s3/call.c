@@ -6,8 +6,8 @@
 
 #include "common/s3/store.h"
 
-/* How long one attempt may take, and how long it may stand still. Servers send nothing for minutes while
- * they copy or assemble a big object. */
+/* How long one attempt may take, and how long it may stand still. Servers send nothing for minutes
+ * while they copy or assemble a big object. */
 static void set_limits(struct s3_call *call)
 {
 	struct http_exchange *exchange = &call->exchange;
@@ -16,9 +16,7 @@ static void set_limits(struct s3_call *call)
 
 	exchange->stall_seconds = 30;
 	switch (request->op) {
-	case OS_BUCKET_HEAD:
-		seconds = 6;
-		break;
+	case OS_BUCKET_HEAD: seconds = 6; break;
 	case OS_HEAD:
 	case OS_DELETE:
 	case OS_BUCKETS:
@@ -61,8 +59,8 @@ void call_reset(struct s3_call *call, struct os_request *request)
 	call->hash_position = 0;
 	call->streaming = false;
 	call->wanted_first = request->has_range ? request->range_first : 0;
-	call->wanted_end = request->has_range ? request->range_first + request->range_len :
-	                                        UINT64_MAX;
+	call->wanted_end = request->has_range ? request->range_first + request->range_len
+					      : UINT64_MAX;
 	call->delivered = call->wanted_first;
 	call->chunk_len = 0;
 	call->etag[0] = '\0';
@@ -233,8 +231,8 @@ static int set_body(struct s3_call *call)
 		exchange->body_len = source->len;
 	}
 	exchange->large = exchange->body_len > HTTP_SMALL_BODY ||
-	                  (call->request->op == OS_GET &&
-	                   call->wanted_end - call->delivered > HTTP_SMALL_BODY);
+			  (call->request->op == OS_GET &&
+			   call->wanted_end - call->delivered > HTTP_SMALL_BODY);
 	return 0;
 }
 
@@ -258,10 +256,10 @@ static int sign(struct s3_call *call)
 	struct s3_store *store = call->store;
 	struct s3_message *message = &call->message;
 	struct sigv4_input input = {
-	        .method = message->method,
-	        .headers = &message->headers,
-	        .region = call->region,
-	        .time = (int64_t)time(NULL) + store->clock_offset,
+		.method = message->method,
+		.headers = &message->headers,
+		.region = call->region,
+		.time = (int64_t)time(NULL) + store->clock_offset,
 	};
 	char date[17];
 
@@ -276,7 +274,7 @@ static int sign(struct s3_call *call)
 	header_add(&message->headers, "x-amz-content-sha256", input.payload_hash);
 	if (store->credentials.session_token)
 		header_add(&message->headers, "x-amz-security-token",
-		           store->credentials.session_token);
+			   store->credentials.session_token);
 	if (message->headers.failed)
 		return message->headers.failed;
 	input.path = message->url.data + message->path;
@@ -304,7 +302,7 @@ static int set_target(struct s3_call *call, struct s3_target *target)
 	target->unquoted_etags = atomic_load_explicit(&store->unquoted_etags, memory_order_relaxed);
 	snprintf(target->base_path, sizeof(target->base_path), "%s", store->endpoint.path);
 	return endpoint_host(&store->endpoint, call->style, bucket, call->region, target->host,
-	                     sizeof(target->host));
+			     sizeof(target->host));
 }
 
 int call_start_attempt(struct s3_call *call)
@@ -325,7 +323,7 @@ int call_start_attempt(struct s3_call *call)
 	err = set_target(call, &target);
 	if (!err)
 		err = s3_message_build(&call->message, call->request, &target,
-		                       call->etag[0] ? &resume : NULL, why);
+				       call->etag[0] ? &resume : NULL, why);
 	if (!err)
 		err = set_body(call);
 	if (!err)
@@ -341,8 +339,7 @@ int call_start_attempt(struct s3_call *call)
 		err = http_start(store->http, exchange);
 	}
 	if (err && !call->request->result.message[0])
-		call_message(call, "the request cannot be made: %s",
-		             why[0] ? why : strerror(-err));
+		call_message(call, "the request cannot be made: %s", why[0] ? why : strerror(-err));
 	return err;
 }
 
@@ -393,7 +390,8 @@ static void describe_failure(struct s3_call *call)
 		call_message(call, "the data to send cannot be read: %s", strerror(-exchange->err));
 		break;
 	case HTTP_SINK_FAILED:
-		call_message(call, "the data received cannot be kept: %s", strerror(-exchange->err));
+		call_message(call, "the data received cannot be kept: %s",
+			     strerror(-exchange->err));
 		break;
 	case HTTP_FAILED: call_message(call, "%s", detail); break;
 	case HTTP_ANSWERED: break;
@@ -435,7 +433,8 @@ static void read_answer(struct s3_call *call, struct s3_hints *hints)
 	}
 }
 
-/* The version that the first bytes were of is gone: from the start again, if that is what was asked. */
+/* The version that the first bytes were of is gone: from the start again, if that is what was
+ * asked. */
 static bool restart_read(struct s3_call *call)
 {
 	if (call->request->result.err != -ESTALE || !call->etag[0] ||
@@ -455,7 +454,7 @@ static void note_skew(struct s3_call *call, const struct s3_hints *hints)
 	if (result->err != -EACCES || !hints->has_date || size < RETRY_SKEW_SECONDS)
 		return;
 	call_message(call, "the clock of this machine is %lld s %s that of the server",
-	             (long long)size, skew < 0 ? "ahead of" : "behind");
+		     (long long)size, skew < 0 ? "ahead of" : "behind");
 }
 
 struct retry_decision call_end_attempt(struct s3_call *call)
@@ -464,16 +463,15 @@ struct retry_decision call_end_attempt(struct s3_call *call)
 	struct os_result *result = &call->request->result;
 	struct s3_hints hints = {0};
 	struct retry_input input = {
-	        .request = call->request,
-	        .begun = call->exchange.begun,
-	        .result = result,
-	        .hints = &hints,
-	        .region = call->region,
-	        .now = (int64_t)time(NULL),
-	        .clock_offset = call->clock_offset,
-	        .may_switch_style = store->may_switch_style &&
-	                            call->request->op == OS_BUCKET_HEAD,
-	        .virtual_host = call->style == STYLE_VIRTUAL_HOST,
+		.request = call->request,
+		.begun = call->exchange.begun,
+		.result = result,
+		.hints = &hints,
+		.region = call->region,
+		.now = (int64_t)time(NULL),
+		.clock_offset = call->clock_offset,
+		.may_switch_style = store->may_switch_style && call->request->op == OS_BUCKET_HEAD,
+		.virtual_host = call->style == STYLE_VIRTUAL_HOST,
 	};
 	struct retry_decision decision;
 
@@ -489,15 +487,15 @@ struct retry_decision call_end_attempt(struct s3_call *call)
 		note_skew(call, &hints);
 	}
 	decision = retry_decide(&call->retry, &input);
-	if (call->exchange.err && (input.outcome == HTTP_SOURCE_FAILED ||
-	                           input.outcome == HTTP_SINK_FAILED ||
-	                           input.outcome == HTTP_FAILED))
+	if (call->exchange.err &&
+	    (input.outcome == HTTP_SOURCE_FAILED || input.outcome == HTTP_SINK_FAILED ||
+	     input.outcome == HTTP_FAILED))
 		decision.err = call->exchange.err;
 	if (decision.action == RETRY_FINISH && restart_read(call))
 		decision.action = RETRY_NOW;
 	if (decision.action == RETRY_LATER)
-		call->due = http_now() + retry_delay(call->retry.attempts, hints.retry_after,
-		                                     store->random);
+		call->due = http_now() +
+			    retry_delay(call->retry.attempts, hints.retry_after, store->random);
 	result->err = decision.err;
 	return decision;
 }

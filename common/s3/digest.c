@@ -56,7 +56,7 @@ void digest_finish(struct digest *digest, unsigned char out[SHA256_BYTES])
 }
 
 void digest_sha256(struct digest *digest, const void *data, size_t len,
-                   unsigned char out[SHA256_BYTES])
+		   unsigned char out[SHA256_BYTES])
 {
 	digest_start(digest);
 	digest_update(digest, data, len);
@@ -65,7 +65,7 @@ void digest_sha256(struct digest *digest, const void *data, size_t len,
 
 /* RFC 2104 */
 void digest_hmac_sha256(struct digest *digest, const void *key, size_t key_len, const void *data,
-                        size_t len, unsigned char out[SHA256_BYTES])
+			size_t len, unsigned char out[SHA256_BYTES])
 {
 	unsigned char pad[SHA256_BLOCK], block[SHA256_BLOCK] = {0};
 

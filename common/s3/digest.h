@@ -1,10 +1,10 @@
 /* digest.h — SHA-256, HMAC-SHA-256 and MD5 on OpenSSL's EVP interface.
  *
- * Threads: a struct digest belongs to one thread at a time. It keeps the fetched algorithms, because
- * fetching them anew for every request costs more than hashing a request's few hundred bytes.
- * Errors: creation returns NULL (out of memory, or a crypto policy without SHA-256). What follows can
- * only fail when OpenSSL runs out of memory and ends the process then (CHECK): a wrong signature must
- * not go out.
+ * Threads: a struct digest belongs to one thread at a time. It keeps the fetched algorithms,
+ * because fetching them anew for every request costs more than hashing a request's few hundred
+ * bytes. Errors: creation returns NULL (out of memory, or a crypto policy without SHA-256). What
+ * follows can only fail when OpenSSL runs out of memory and ends the process then (CHECK): a wrong
+ * signature must not go out.
  */
 #ifndef COMMON_S3_DIGEST_H
 #define COMMON_S3_DIGEST_H
@@ -19,9 +19,9 @@ struct digest *digest_create(void);
 void digest_free(struct digest *digest); /* NULL allowed */
 
 void digest_sha256(struct digest *digest, const void *data, size_t len,
-                   unsigned char out[SHA256_BYTES]);
+		   unsigned char out[SHA256_BYTES]);
 void digest_hmac_sha256(struct digest *digest, const void *key, size_t key_len, const void *data,
-                        size_t len, unsigned char out[SHA256_BYTES]);
+			size_t len, unsigned char out[SHA256_BYTES]);
 
 /* One SHA-256 in pieces; no other call on this digest between start and finish. */
 void digest_start(struct digest *digest);

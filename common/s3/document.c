@@ -10,7 +10,8 @@
 #include "common/executor.h"
 #include "common/s3/xml.h"
 
-/* No S3 answers with more entries in one document than this; the XML size limit bounds it as well. */
+/* No S3 answers with more entries in one document than this; the XML size limit bounds it as well.
+ */
 enum { ENTRY_MAX = 1 << 20 };
 
 static void take(char *out, size_t size, const char *text)
@@ -24,16 +25,16 @@ static enum document_kind kind_of_root(const char *name)
 		const char *name;
 		enum document_kind kind;
 	} roots[] = {
-	        {"Error", DOCUMENT_ERROR},
-	        {"ListBucketResult", DOCUMENT_LIST},
-	        {"InitiateMultipartUploadResult", DOCUMENT_UPLOAD_STARTED},
-	        {"CompleteMultipartUploadResult", DOCUMENT_UPLOAD_COMPLETED},
-	        {"CopyObjectResult", DOCUMENT_COPIED},
-	        {"CopyPartResult", DOCUMENT_COPIED},
-	        {"DeleteResult", DOCUMENT_DELETED},
-	        {"ListAllMyBucketsResult", DOCUMENT_BUCKETS},
-	        {"ListMultipartUploadsResult", DOCUMENT_UPLOADS},
-	        {"LocationConstraint", DOCUMENT_LOCATION},
+		{"Error", DOCUMENT_ERROR},
+		{"ListBucketResult", DOCUMENT_LIST},
+		{"InitiateMultipartUploadResult", DOCUMENT_UPLOAD_STARTED},
+		{"CompleteMultipartUploadResult", DOCUMENT_UPLOAD_COMPLETED},
+		{"CopyObjectResult", DOCUMENT_COPIED},
+		{"CopyPartResult", DOCUMENT_COPIED},
+		{"DeleteResult", DOCUMENT_DELETED},
+		{"ListAllMyBucketsResult", DOCUMENT_BUCKETS},
+		{"ListMultipartUploadsResult", DOCUMENT_UPLOADS},
+		{"LocationConstraint", DOCUMENT_LOCATION},
 	};
 
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
@@ -100,12 +101,9 @@ static int on_enter(void *context, const char *parent, const char *name, unsigne
 		if (depth == 2 && (is(name, "Contents") || is(name, "CommonPrefixes")))
 			return add_entry(document);
 		return 0;
-	case DOCUMENT_BUCKETS:
-		return depth == 3 && is(name, "Bucket") ? add_entry(document) : 0;
-	case DOCUMENT_UPLOADS:
-		return depth == 2 && is(name, "Upload") ? add_entry(document) : 0;
-	case DOCUMENT_DELETED:
-		return depth == 2 && is(name, "Error") ? add_error(document) : 0;
+	case DOCUMENT_BUCKETS: return depth == 3 && is(name, "Bucket") ? add_entry(document) : 0;
+	case DOCUMENT_UPLOADS: return depth == 2 && is(name, "Upload") ? add_entry(document) : 0;
+	case DOCUMENT_DELETED: return depth == 2 && is(name, "Error") ? add_error(document) : 0;
 	default: return 0;
 	}
 }
@@ -218,7 +216,7 @@ static bool is_entry(const char *parent)
 }
 
 static int on_leave(void *context, const char *parent, const char *name, char *text, size_t len,
-                    unsigned depth)
+		    unsigned depth)
 {
 	struct document *document = context;
 
@@ -234,12 +232,12 @@ static int on_leave(void *context, const char *parent, const char *name, char *t
 	case DOCUMENT_BUCKETS:
 		if ((depth == 3 || depth == 4) && is_entry(parent) && document->entry_count > 0)
 			return leave_entry(&document->entries[document->entry_count - 1], name,
-			                   text);
+					   text);
 		return 0;
 	case DOCUMENT_DELETED:
 		if (depth == 3 && is(parent, "Error") && document->error_count > 0)
 			return leave_deleted(&document->errors[document->error_count - 1], name,
-			                     text);
+					     text);
 		return 0;
 	case DOCUMENT_UPLOAD_STARTED:
 	case DOCUMENT_UPLOAD_COMPLETED:
@@ -279,6 +277,12 @@ int document_parse(struct document *document, const char *data, size_t len)
 	int err;
 
 	memset(document, 0, sizeof(*document));
+	/* CompleteMultipartUpload API page: blanks keep the connection alive before the document
+	 * comes, and before an XML declaration they would be an error. */
+	while (len > 0 && (*data == ' ' || *data == '\n' || *data == '\r' || *data == '\t')) {
+		data++;
+		len--;
+	}
 	err = xml_read(data, len, &events, document);
 	if (!err && (document->kind == DOCUMENT_LIST || document->kind == DOCUMENT_UPLOADS))
 		err = finish_listing(document);

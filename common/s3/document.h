@@ -16,11 +16,11 @@ enum document_kind {
 	DOCUMENT_LIST,
 	DOCUMENT_UPLOAD_STARTED,   /* InitiateMultipartUploadResult */
 	DOCUMENT_UPLOAD_COMPLETED, /* CompleteMultipartUploadResult */
-	DOCUMENT_COPIED,           /* CopyObjectResult, CopyPartResult */
-	DOCUMENT_DELETED,          /* DeleteResult */
-	DOCUMENT_BUCKETS,          /* ListAllMyBucketsResult */
-	DOCUMENT_UPLOADS,          /* ListMultipartUploadsResult */
-	DOCUMENT_LOCATION,         /* LocationConstraint */
+	DOCUMENT_COPIED,	   /* CopyObjectResult, CopyPartResult */
+	DOCUMENT_DELETED,	   /* DeleteResult */
+	DOCUMENT_BUCKETS,	   /* ListAllMyBucketsResult */
+	DOCUMENT_UPLOADS,	   /* ListMultipartUploadsResult */
+	DOCUMENT_LOCATION,	   /* LocationConstraint */
 };
 
 struct document_error {
@@ -50,7 +50,8 @@ struct document {
 };
 
 /* Fills document, which document_free empties in any case.
- * Errors: -EPROTO: not XML, over a limit; -ENOMEM. A root that is not known gives DOCUMENT_UNKNOWN. */
+ * Errors: -EPROTO: not XML, over a limit; -ENOMEM. A root that is not known gives DOCUMENT_UNKNOWN.
+ */
 int document_parse(struct document *document, const char *data, size_t len);
 void document_free(struct document *document);
 

@@ -59,9 +59,9 @@ bool endpoint_region_of_host(const char *host, char region[REGION_MAX])
 static int bad(struct error *error, const char *url, const char *why)
 {
 	return error_set(error, -EINVAL,
-	                 "endpoint \"%s\": %s; it must look like https://s3.example.com or "
-	                 "http://10.0.0.1:9000",
-	                 url, why);
+			 "endpoint \"%s\": %s; it must look like https://s3.example.com or "
+			 "http://10.0.0.1:9000",
+			 url, why);
 }
 
 static bool host_is_clean(const char *host, size_t len)
@@ -86,7 +86,8 @@ static int parse_port(struct endpoint *endpoint, const char *port, size_t len)
 	digits[len] = '\0';
 	if (parse_int(digits, 1, 65535, &value))
 		return -EINVAL;
-	/* The default port is not part of the Host header: curl and servers agree to leave it out. */
+	/* The default port is not part of the Host header: curl and servers agree to leave it out.
+	 */
 	if (value != (endpoint->https ? 443 : 80))
 		snprintf(endpoint->port, sizeof(endpoint->port), ":%d", (int)value);
 	return 0;
@@ -94,9 +95,10 @@ static int parse_port(struct endpoint *endpoint, const char *port, size_t len)
 
 /* text: "host[:port][/path]" */
 static int parse_authority(struct endpoint *endpoint, const char *text, const char *url,
-                           struct error *error)
+			   struct error *error)
 {
-	size_t authority_len = strcspn(text, "/"), host_len, path_len = strlen(text + authority_len);
+	size_t authority_len = strcspn(text, "/"), host_len,
+	       path_len = strlen(text + authority_len);
 	const char *bracket = memchr(text, ']', authority_len);
 	const char *from = bracket ? bracket : text;
 	const char *colon = memchr(from, ':', authority_len - (size_t)(from - text));
@@ -145,7 +147,8 @@ int endpoint_parse(struct endpoint *endpoint, const char *url, struct error *err
 	err = parse_authority(endpoint, rest, url, error);
 	if (err)
 		return err;
-	/* Interface endpoints (vpce) are AWS's too, but their names are not derived from the region. */
+	/* Interface endpoints (vpce) are AWS's too, but their names are not derived from the
+	 * region. */
 	if (host_is_aws(endpoint->host) && !strstr(endpoint->host, ".vpce.")) {
 		endpoint->aws = !endpoint->port[0] && !endpoint->path[0];
 		endpoint->aws_dualstack = strstr(endpoint->host, ".dualstack.") != NULL;
@@ -195,7 +198,7 @@ static bool host_refuses_path_style(const char *host)
 }
 
 enum endpoint_style endpoint_style(const struct endpoint *endpoint, const char *bucket,
-                                   enum path_style_mode mode, bool *may_switch)
+				   enum path_style_mode mode, bool *may_switch)
 {
 	bool dns = bucket && endpoint_bucket_is_dns(bucket);
 
@@ -214,18 +217,18 @@ enum endpoint_style endpoint_style(const struct endpoint *endpoint, const char *
 }
 
 int endpoint_host(const struct endpoint *endpoint, enum endpoint_style style, const char *bucket,
-                  const char *region, char *out, size_t size)
+		  const char *region, char *out, size_t size)
 {
 	bool label = style == STYLE_VIRTUAL_HOST && bucket;
 	int len;
 
 	if (endpoint->aws)
 		len = snprintf(out, size, "%s%ss3%s.%s%s%s", label ? bucket : "", label ? "." : "",
-		               endpoint->aws_fips ? "-fips" : "",
-		               endpoint->aws_dualstack ? "dualstack." : "", region,
-		               strncmp(region, "cn-", 3) == 0 ? aws_china_suffix : aws_suffix);
+			       endpoint->aws_fips ? "-fips" : "",
+			       endpoint->aws_dualstack ? "dualstack." : "", region,
+			       strncmp(region, "cn-", 3) == 0 ? aws_china_suffix : aws_suffix);
 	else
 		len = snprintf(out, size, "%s%s%s%s", label ? bucket : "", label ? "." : "",
-		               endpoint->host, endpoint->port);
+			       endpoint->host, endpoint->port);
 	return len < 0 || (size_t)len >= size ? -EINVAL : 0;
 }

@@ -1,7 +1,7 @@
 /* endpoint.h — which host a request goes to. Pure.
  *
- * The endpoint is what the user gave, or AWS's of the region. A request only ever goes to a host that is
- * derived here: what a redirect says is used to learn a region, never a host.
+ * The endpoint is what the user gave, or AWS's of the region. A request only ever goes to a host
+ * that is derived here: what a redirect says is used to learn a region, never a host.
  */
 #ifndef COMMON_S3_ENDPOINT_H
 #define COMMON_S3_ENDPOINT_H
@@ -19,7 +19,7 @@ struct endpoint {
 	bool aws; /* *.amazonaws.com: the region is part of the host */
 	bool aws_dualstack, aws_fips;
 	char host[ENDPOINT_HOST_MAX]; /* as in the URL, IPv6 with brackets; unused when aws */
-	char port[8];                 /* ":9000", "" for the scheme's own */
+	char port[8];		      /* ":9000", "" for the scheme's own */
 	char path[ENDPOINT_HOST_MAX]; /* "" or "/base", without a slash at the end */
 	char region[REGION_MAX];      /* told by an AWS host name, else "" */
 };
@@ -34,18 +34,19 @@ bool endpoint_bucket_is_dns(const char *bucket);
 
 /* The style to begin with, and whether the other one may be tried.
  * Virtual host first for AWS and the services known to refuse path style. For every other host path
- * style goes first: all S3-compatible servers that we know speak it, while a server behind a wildcard DNS
- * name which does not know virtual hosts takes the first part of the key for the bucket. */
+ * style goes first: all S3-compatible servers that we know speak it, while a server behind a
+ * wildcard DNS name which does not know virtual hosts takes the first part of the key for the
+ * bucket. */
 enum endpoint_style endpoint_style(const struct endpoint *endpoint, const char *bucket,
-                                   enum path_style_mode mode, bool *may_switch);
+				   enum path_style_mode mode, bool *may_switch);
 
 /* Host header value: "bucket.s3.eu-west-1.amazonaws.com:443". bucket may be NULL.
  * Errors: -EINVAL: too long. */
 int endpoint_host(const struct endpoint *endpoint, enum endpoint_style style, const char *bucket,
-                  const char *region, char *out, size_t size);
+		  const char *region, char *out, size_t size);
 
-/* The region that a host name of AWS tells ("s3.eu-west-1.amazonaws.com", "bucket.s3-eu-west-1...").
- * false: none. */
+/* The region that a host name of AWS tells ("s3.eu-west-1.amazonaws.com",
+ * "bucket.s3-eu-west-1..."). false: none. */
 bool endpoint_region_of_host(const char *host, char region[REGION_MAX]);
 
 /* Letters, digits and hyphens only: what may go into a host name and a signature. */

@@ -41,7 +41,7 @@ static bool is_value(const char *value, size_t len)
 }
 
 void header_add_prefixed(struct header_list *list, const char *prefix, const char *name,
-                         const char *value)
+			 const char *value)
 {
 	struct header *header;
 	size_t len = strlen(value);
@@ -65,7 +65,8 @@ void header_add_prefixed(struct header_list *list, const char *prefix, const cha
 	header->value_len = len;
 	buf_puts(&list->text, prefix);
 	buf_puts(&list->text, name);
-	/* curl's form of a header without a value; "name:" would tell it to leave the header out. */
+	/* curl's form of a header without a value; "name:" would tell it to leave the header out.
+	 */
 	buf_puts(&list->text, len ? ": " : ";");
 	header->value = list->text.len;
 	buf_append(&list->text, value, len);
@@ -111,8 +112,7 @@ const char *header_find(const struct header_list *list, const char *name)
 	size_t len = strlen(name);
 
 	for (size_t i = 0; i < list->count; i++) {
-		if (list->items[i].name_len == len &&
-		    memcmp(header_line(list, i), name, len) == 0)
+		if (list->items[i].name_len == len && memcmp(header_line(list, i), name, len) == 0)
 			return header_value(list, i);
 	}
 	return NULL;

@@ -34,9 +34,9 @@ void header_list_free(struct header_list *list);
 void header_add(struct header_list *list, const char *name, const char *value);
 /* Name is prefix followed by name; for x-amz-meta-*. */
 void header_add_prefixed(struct header_list *list, const char *prefix, const char *name,
-                         const char *value);
+			 const char *value);
 void header_addf(struct header_list *list, const char *name, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 
 const char *header_line(const struct header_list *list, size_t index);
 const char *header_value(const struct header_list *list, size_t index);

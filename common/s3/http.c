@@ -27,8 +27,8 @@ enum {
 	EXTRA_LINES = 4,
 };
 
-/* One easy handle and what it needs during an exchange. Small and large ones are kept apart, so that the
- * size of curl's buffers never changes under a handle. */
+/* One easy handle and what it needs during an exchange. Small and large ones are kept apart, so
+ * that the size of curl's buffers never changes under a handle. */
 struct http_handle {
 	CURL *easy;
 	struct http *http;
@@ -46,7 +46,7 @@ struct http_handle {
 struct http {
 	CURLM *multi;
 	struct poller *poller;
-	uint64_t curl_timer; /* UINT64_MAX: none */
+	uint64_t curl_timer;	     /* UINT64_MAX: none */
 	struct http_handle *idle[2]; /* small, large */
 	unsigned idle_count;
 	unsigned active;
@@ -103,8 +103,8 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context)
 	struct http *http = context;
 
 	(void)multi;
-	http->curl_timer = timeout_ms < 0 ? UINT64_MAX :
-	                                    http_now() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
+	http->curl_timer = timeout_ms < 0 ? UINT64_MAX
+					  : http_now() + (uint64_t)timeout_ms * NSEC_PER_MSEC;
 	return 0;
 }
 
@@ -237,9 +237,10 @@ static CURLcode set_policy(struct http_handle *handle)
 	curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, (long)EXPECT_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(handle->large ? BUFFER_LARGE : BUFFER_SMALL));
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+			 (long)(handle->large ? BUFFER_LARGE : BUFFER_SMALL));
 	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
-	                 (long)(handle->large ? UPLOAD_BUFFER_LARGE : UPLOAD_BUFFER_SMALL));
+			 (long)(handle->large ? UPLOAD_BUFFER_LARGE : UPLOAD_BUFFER_SMALL));
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (http->ca_file)
 		code = curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);

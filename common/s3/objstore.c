@@ -118,21 +118,21 @@ struct os_source os_source_memory(struct os_memory *memory)
 const char *os_op_name(enum os_op op)
 {
 	static const char *const names[] = {
-	        [OS_HEAD] = "HeadObject",
-	        [OS_GET] = "GetObject",
-	        [OS_PUT] = "PutObject",
-	        [OS_DELETE] = "DeleteObject",
-	        [OS_DELETE_MANY] = "DeleteObjects",
-	        [OS_LIST] = "ListObjectsV2",
-	        [OS_COPY] = "CopyObject",
-	        [OS_MPU_CREATE] = "CreateMultipartUpload",
-	        [OS_MPU_PART] = "UploadPart",
-	        [OS_MPU_PART_COPY] = "UploadPartCopy",
-	        [OS_MPU_COMPLETE] = "CompleteMultipartUpload",
-	        [OS_MPU_ABORT] = "AbortMultipartUpload",
-	        [OS_MPU_LIST] = "ListMultipartUploads",
-	        [OS_BUCKETS] = "ListBuckets",
-	        [OS_BUCKET_HEAD] = "HeadBucket",
+		[OS_HEAD] = "HeadObject",
+		[OS_GET] = "GetObject",
+		[OS_PUT] = "PutObject",
+		[OS_DELETE] = "DeleteObject",
+		[OS_DELETE_MANY] = "DeleteObjects",
+		[OS_LIST] = "ListObjectsV2",
+		[OS_COPY] = "CopyObject",
+		[OS_MPU_CREATE] = "CreateMultipartUpload",
+		[OS_MPU_PART] = "UploadPart",
+		[OS_MPU_PART_COPY] = "UploadPartCopy",
+		[OS_MPU_COMPLETE] = "CompleteMultipartUpload",
+		[OS_MPU_ABORT] = "AbortMultipartUpload",
+		[OS_MPU_LIST] = "ListMultipartUploads",
+		[OS_BUCKETS] = "ListBuckets",
+		[OS_BUCKET_HEAD] = "HeadBucket",
 	};
 
 	return (unsigned)op < sizeof(names) / sizeof(names[0]) ? names[op] : "Unknown";

@@ -111,8 +111,8 @@ static int wait_ms(uint64_t until)
 	return wait > WAIT_MS_MAX ? WAIT_MS_MAX : (int)wait;
 }
 
-int poller_wait(struct poller *poller, uint64_t until, bool (*has_work)(void *context), void *context,
-                struct poller_event events[POLLER_EVENTS])
+int poller_wait(struct poller *poller, uint64_t until, bool (*has_work)(void *context),
+		void *context, struct poller_event events[POLLER_EVENTS])
 {
 	struct epoll_event ready[POLLER_EVENTS];
 	int count, taken = 0, timeout = wait_ms(until);

@@ -43,7 +43,7 @@ static void put_uri(struct buf *out, const char *text)
 }
 
 static void put_path(struct s3_message *message, const struct os_request *request,
-                     const struct s3_target *target)
+		     const struct s3_target *target)
 {
 	struct buf *url = &message->url;
 
@@ -54,7 +54,8 @@ static void put_path(struct s3_message *message, const struct os_request *reques
 	buf_putc(url, '/');
 	if (target->bucket && target->bucket_in_path && request->op != OS_BUCKETS) {
 		put_uri(url, target->bucket);
-		/* Without the slash some servers answer with a redirect to the same URL with one. */
+		/* Without the slash some servers answer with a redirect to the same URL with one.
+		 */
 		buf_putc(url, '/');
 	}
 	if (request->key)
@@ -95,7 +96,7 @@ static void put_etag(struct s3_message *message, const char *name, const char *e
 }
 
 static void put_conditions(struct s3_message *message, const struct os_condition *condition,
-                           bool unquote)
+			   bool unquote)
 {
 	if (condition->if_match)
 		put_etag(message, "if-match", condition->if_match, unquote);
@@ -110,17 +111,17 @@ static void put_attributes(struct s3_message *message, const struct os_request *
 	struct header_list *headers = &message->headers;
 
 	header_add(headers, "content-type",
-	           request->content_type ? request->content_type : default_type);
+		   request->content_type ? request->content_type : default_type);
 	for (size_t i = 0; request->meta && i < request->meta->count; i++)
 		header_add_prefixed(headers, "x-amz-meta-", request->meta->items[i].name,
-		                    request->meta->items[i].value);
+				    request->meta->items[i].value);
 	for (size_t i = 0; request->headers && i < request->headers->count; i++)
 		header_add(headers, request->headers->items[i].name,
-		           request->headers->items[i].value);
+			   request->headers->items[i].value);
 }
 
 static void put_copy_source(struct s3_message *message, const struct os_request *request,
-                            const struct s3_target *target)
+			    const struct s3_target *target)
 {
 	struct buf source = BUF_INIT;
 
@@ -132,12 +133,16 @@ static void put_copy_source(struct s3_message *message, const struct os_request 
 	if (source.failed)
 		message->headers.failed = -ENOMEM;
 	buf_free(&source);
-	if (request->source_if_match)
-		put_etag(message, "x-amz-copy-source-if-match", request->source_if_match, false);
+	if (!request->source_if_match)
+		return;
+	put_etag(message, "x-amz-copy-source-if-match", request->source_if_match, false);
+	/* The same old Ceph looks for the condition under this name only (rgw_rest_s3.cc). */
+	if (target->unquoted_etags)
+		put_etag(message, "x-amz-copy-if-match", request->source_if_match, false);
 }
 
 static int build_get(struct s3_message *message, const struct os_request *request,
-                     const struct s3_resume *resume, char *why)
+		     const struct s3_resume *resume, char *why)
 {
 	uint64_t first = request->has_range ? request->range_first : 0;
 	struct os_condition condition = request->condition;
@@ -153,7 +158,7 @@ static int build_get(struct s3_message *message, const struct os_request *reques
 	}
 	if (request->has_range)
 		header_addf(&message->headers, "range", "bytes=%" PRIu64 "-%" PRIu64, first,
-		            request->range_first + request->range_len - 1);
+			    request->range_first + request->range_len - 1);
 	else if (first > 0)
 		header_addf(&message->headers, "range", "bytes=%" PRIu64 "-", first);
 	put_conditions(message, &condition, false);
@@ -181,7 +186,8 @@ static bool put_xml(struct buf *out, const char *text)
 	return true;
 }
 
-static int build_delete_many(struct s3_message *message, const struct os_request *request, char *why)
+static int build_delete_many(struct s3_message *message, const struct os_request *request,
+			     char *why)
 {
 	struct buf *content = &message->content;
 	char md5[25];
@@ -192,8 +198,8 @@ static int build_delete_many(struct s3_message *message, const struct os_request
 	message->body = S3_BODY_TEXT;
 	put_query(message, "delete", "");
 	buf_puts(content, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-	                  "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-	                  "<Quiet>true</Quiet>");
+			  "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+			  "<Quiet>true</Quiet>");
 	for (size_t i = 0; i < request->delete_count; i++) {
 		buf_puts(content, "<Object><Key>");
 		if (!put_xml(content, request->delete_keys[i]))
@@ -255,8 +261,8 @@ static int build_mpu_list(struct s3_message *message, const struct os_request *r
 	return 0;
 }
 
-/* GET, not HEAD: it tells the error code, and the name in the answer proves that the style of the address
- * is right. A listing is what every mount needs the right for. */
+/* GET, not HEAD: it tells the error code, and the name in the answer proves that the style of the
+ * address is right. A listing is what every mount needs the right for. */
 static int build_bucket_head(struct s3_message *message, const struct os_request *request)
 {
 	message->method = "GET";
@@ -268,13 +274,13 @@ static int build_bucket_head(struct s3_message *message, const struct os_request
 }
 
 static int build_copy(struct s3_message *message, const struct os_request *request,
-                      const struct s3_target *target)
+		      const struct s3_target *target)
 {
 	message->method = "PUT";
 	message->body = S3_BODY_TEXT;
 	put_copy_source(message, request, target);
 	header_add(&message->headers, "x-amz-metadata-directive",
-	           request->replace_meta ? "REPLACE" : "COPY");
+		   request->replace_meta ? "REPLACE" : "COPY");
 	if (request->replace_meta)
 		put_attributes(message, request);
 	put_conditions(message, &request->condition, target->unquoted_etags);
@@ -282,7 +288,7 @@ static int build_copy(struct s3_message *message, const struct os_request *reque
 }
 
 static int build_part(struct s3_message *message, const struct os_request *request,
-                      const struct s3_target *target, char *why)
+		      const struct s3_target *target, char *why)
 {
 	if (request->part_number < 1 || request->part_number > OS_PART_COUNT_MAX)
 		return refuse(why, "a part number that is not between 1 and 10000");
@@ -300,14 +306,14 @@ static int build_part(struct s3_message *message, const struct os_request *reque
 		if (request->range_len == 0)
 			return refuse(why, "an empty range");
 		header_addf(&message->headers, "x-amz-copy-source-range",
-		            "bytes=%" PRIu64 "-%" PRIu64, request->range_first,
-		            request->range_first + request->range_len - 1);
+			    "bytes=%" PRIu64 "-%" PRIu64, request->range_first,
+			    request->range_first + request->range_len - 1);
 	}
 	return 0;
 }
 
 static int build_complete(struct s3_message *message, const struct os_request *request,
-                          const struct s3_target *target, char *why)
+			  const struct s3_target *target, char *why)
 {
 	struct buf *content = &message->content;
 
@@ -317,10 +323,10 @@ static int build_complete(struct s3_message *message, const struct os_request *r
 	message->body = S3_BODY_TEXT;
 	put_query(message, "uploadId", request->upload_id);
 	buf_puts(content, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<CompleteMultipartUpload "
-	                  "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+			  "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
 	for (size_t i = 0; i < request->part_count; i++) {
 		buf_printf(content, "<Part><PartNumber>%u</PartNumber><ETag>",
-		           request->parts[i].number);
+			   request->parts[i].number);
 		if (!put_xml(content, request->parts[i].etag))
 			return refuse(why, "a malformed ETag");
 		buf_puts(content, "</ETag></Part>");
@@ -332,7 +338,7 @@ static int build_complete(struct s3_message *message, const struct os_request *r
 }
 
 static int build_op(struct s3_message *message, const struct os_request *request,
-                    const struct s3_target *target, const struct s3_resume *resume, char *why)
+		    const struct s3_target *target, const struct s3_resume *resume, char *why)
 {
 	switch (request->op) {
 	case OS_HEAD:
@@ -385,7 +391,7 @@ static bool op_has_key(enum os_op op)
 static int check(const struct os_request *request, const struct s3_target *target, char *why)
 {
 	bool upload = request->op == OS_MPU_PART || request->op == OS_MPU_PART_COPY ||
-	              request->op == OS_MPU_COMPLETE || request->op == OS_MPU_ABORT;
+		      request->op == OS_MPU_COMPLETE || request->op == OS_MPU_ABORT;
 	bool copy = request->op == OS_COPY || request->op == OS_MPU_PART_COPY;
 
 	if (!target->bucket && request->op != OS_BUCKETS)
@@ -395,7 +401,7 @@ static int check(const struct os_request *request, const struct s3_target *targe
 	if (request->key && (!*request->key || strlen(request->key) > OS_KEY_MAX))
 		return refuse(why, "a key must have 1 to 1024 bytes");
 	if (copy && (!request->source_key || !*request->source_key ||
-	             strlen(request->source_key) > OS_KEY_MAX))
+		     strlen(request->source_key) > OS_KEY_MAX))
 		return refuse(why, "the source key must have 1 to 1024 bytes");
 	if (upload && (!request->upload_id || !*request->upload_id))
 		return refuse(why, "the upload id is missing");
@@ -403,7 +409,7 @@ static int check(const struct os_request *request, const struct s3_target *targe
 }
 
 int s3_message_build(struct s3_message *message, const struct os_request *request,
-                     const struct s3_target *target, const struct s3_resume *resume, char *why)
+		     const struct s3_target *target, const struct s3_resume *resume, char *why)
 {
 	int err;
 
@@ -421,7 +427,8 @@ int s3_message_build(struct s3_message *message, const struct os_request *reques
 	if (err)
 		return err;
 	if (message->headers.failed == -EINVAL)
-		return refuse(why, "metadata or an ETag with control characters, or too much of it");
+		return refuse(why,
+			      "metadata or an ETag with control characters, or too much of it");
 	if (message->url.failed || message->content.failed || message->headers.failed)
 		return -ENOMEM;
 	return 0;

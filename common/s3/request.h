@@ -1,7 +1,8 @@
 /* request.h — an os_request as an HTTP message, not signed yet. Pure.
  *
  * Source: Amazon S3 API reference, the page of each operation. What is written into the message is
- * percent-encoded, sorted and checked here, so that what is signed and what is sent are the same bytes.
+ * percent-encoded, sorted and checked here, so that what is signed and what is sent are the same
+ * bytes.
  */
 #ifndef COMMON_S3_REQUEST_H
 #define COMMON_S3_REQUEST_H
@@ -30,8 +31,8 @@ struct s3_resume {
 };
 
 enum s3_body {
-	S3_BODY_NONE,   /* GET, HEAD, DELETE: no Content-Length */
-	S3_BODY_TEXT,   /* content: also when empty */
+	S3_BODY_NONE,	/* GET, HEAD, DELETE: no Content-Length */
+	S3_BODY_TEXT,	/* content: also when empty */
 	S3_BODY_SOURCE, /* request->body */
 };
 
@@ -39,17 +40,22 @@ struct s3_message {
 	const char *method;
 	struct buf url; /* whole; path and query are parts of it */
 	size_t path, path_len, query, query_len;
-	struct header_list headers; /* host is there; no x-amz-date, x-amz-content-sha256, authorization */
+	struct header_list
+		headers; /* host is there; no x-amz-date, x-amz-content-sha256, authorization */
 	enum s3_body body;
 	struct buf content;
 };
 
-#define S3_MESSAGE_INIT {.url = BUF_INIT}
+#define S3_MESSAGE_INIT                                                                            \
+	{                                                                                          \
+		.url = BUF_INIT                                                                    \
+	}
 
 /* Fills message, which keeps its memory from call to call. resume may be NULL.
- * Errors: -EINVAL: a request that S3 has no form for (message in why, at least 128 bytes); -ENOMEM. */
+ * Errors: -EINVAL: a request that S3 has no form for (message in why, at least 128 bytes); -ENOMEM.
+ */
 int s3_message_build(struct s3_message *message, const struct os_request *request,
-                     const struct s3_target *target, const struct s3_resume *resume, char *why);
+		     const struct s3_target *target, const struct s3_resume *resume, char *why);
 void s3_message_free(struct s3_message *message);
 
 /* Changes nothing on the server, or the same whenever it is repeated. */

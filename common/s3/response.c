@@ -25,21 +25,14 @@ int s3_code_status(const char *code)
 		const char *code;
 		int status;
 	} codes[] = {
-	        {"InternalError", 500},
-	        {"SlowDown", 503},
-	        {"ServiceUnavailable", 503},
-	        {"NotImplemented", 501},
-	        {"PreconditionFailed", 412},
-	        {"ConditionalRequestConflict", 409},
-	        {"OperationAborted", 409},
-	        {"NoSuchKey", 404},
-	        {"NoSuchUpload", 404},
-	        {"NoSuchBucket", 404},
-	        {"AccessDenied", 403},
-	        {"ExpiredToken", 400},
-	        {"InvalidRange", 416},
-	        {"PermanentRedirect", 301},
-	        {"TemporaryRedirect", 307},
+		{"InternalError", 500},	     {"SlowDown", 503},
+		{"ServiceUnavailable", 503}, {"NotImplemented", 501},
+		{"PreconditionFailed", 412}, {"ConditionalRequestConflict", 409},
+		{"OperationAborted", 409},   {"NoSuchKey", 404},
+		{"NoSuchUpload", 404},	     {"NoSuchBucket", 404},
+		{"AccessDenied", 403},	     {"ExpiredToken", 400},
+		{"InvalidRange", 416},	     {"PermanentRedirect", 301},
+		{"TemporaryRedirect", 307},
 	};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
@@ -63,7 +56,8 @@ int s3_error_errno(const struct os_request *request, int status, const char *cod
 	case 401:
 	case 403: return -EACCES;
 	case 404:
-		/* Conditional writes guide: If-Match on a key that is gone answers 404 NoSuchKey. */
+		/* Conditional writes guide: If-Match on a key that is gone answers 404 NoSuchKey.
+		 */
 		if (write && request->condition.if_match && !is(code, "NoSuchUpload"))
 			return -ESTALE;
 		return -ENOENT;
@@ -140,7 +134,7 @@ static bool take_number(const struct header_line *line, uint64_t *out)
 
 /* "bytes FIRST-LAST/TOTAL" or "bytes * /TOTAL" (RFC 9110, 14.4) */
 static bool take_range(const struct header_line *line, struct os_result *result,
-                       struct s3_hints *hints)
+		       struct s3_hints *hints)
 {
 	unsigned long long first, last, total;
 	char text[80], tail;
@@ -179,14 +173,14 @@ static int take_pair(struct os_meta *meta, const struct header_line *line, size_
 static bool is_kept(const struct header_line *line)
 {
 	static const char *const names[] = {
-	        "x-amz-storage-class",
-	        "x-amz-server-side-encryption",
-	        "x-amz-server-side-encryption-aws-kms-key-id",
-	        "x-amz-server-side-encryption-bucket-key-enabled",
-	        "cache-control",
-	        "content-disposition",
-	        "content-encoding",
-	        "content-language",
+		"x-amz-storage-class",
+		"x-amz-server-side-encryption",
+		"x-amz-server-side-encryption-aws-kms-key-id",
+		"x-amz-server-side-encryption-bucket-key-enabled",
+		"cache-control",
+		"content-disposition",
+		"content-encoding",
+		"content-language",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -216,7 +210,7 @@ static void take_region(const char *text, struct s3_hints *hints)
 }
 
 static int read_object_line(const struct header_line *line, struct os_result *result,
-                            struct s3_hints *hints, bool *bad_range)
+			    struct s3_hints *hints, bool *bad_range)
 {
 	static const char meta_prefix[] = "x-amz-meta-";
 	size_t prefix = sizeof(meta_prefix) - 1;
@@ -242,7 +236,7 @@ static int read_object_line(const struct header_line *line, struct os_result *re
 }
 
 static void read_common_line(const struct header_line *line, struct os_result *result,
-                             struct s3_hints *hints)
+			     struct s3_hints *hints)
 {
 	char text[REGION_MAX];
 	uint64_t number;
@@ -264,7 +258,7 @@ static void read_common_line(const struct header_line *line, struct os_result *r
 }
 
 int s3_response_headers(const struct s3_reply *reply, struct os_result *result,
-                        struct s3_hints *hints)
+			struct s3_hints *hints)
 {
 	const char *text = reply->headers, *end = text + reply->headers_len;
 	bool success = reply->status >= 200 && reply->status < 300, bad_range = false;
@@ -317,14 +311,14 @@ static void fail(struct os_result *result, int err, const char *message)
 }
 
 static void read_error(const struct os_request *request, const struct document *document,
-                       struct os_result *result, struct s3_hints *hints)
+		       struct os_result *result, struct s3_hints *hints)
 {
 	char region[REGION_MAX];
 
 	snprintf(result->code, sizeof(result->code), "%s", document->code);
 	if (!result->request_id[0])
 		snprintf(result->request_id, sizeof(result->request_id), "%s",
-		         document->request_id);
+			 document->request_id);
 	hints->s3_like = true;
 	if (document->region[0])
 		take_region(document->region, hints);
@@ -335,9 +329,10 @@ static void read_error(const struct os_request *request, const struct document *
 	fail(result, s3_error_errno(request, hints->status, document->code), document->message);
 }
 
-/* Keys that DeleteObjects could not delete. Keys that were absent are reported as deleted, as always. */
+/* Keys that DeleteObjects could not delete. Keys that were absent are reported as deleted, as
+ * always. */
 static int read_deleted(const struct os_request *request, const struct document *document,
-                        struct os_result *result)
+			struct os_result *result)
 {
 	result->delete_errors = calloc(request->delete_count, sizeof(int));
 	if (!result->delete_errors)
@@ -394,12 +389,13 @@ static int make_upload_token(struct document *document, struct os_result *result
 }
 
 static int read_listing(const struct os_request *request, struct document *document,
-                        struct os_result *result)
+			struct os_result *result)
 {
 	if (document->truncated) {
 		if (request->op == OS_MPU_LIST && make_upload_token(document, result))
 			return -EPROTO;
-		/* Truncated without a way to go on would be taken for the end: files would be missing. */
+		/* Truncated without a way to go on would be taken for the end: files would be
+		 * missing. */
 		if (request->op == OS_LIST && !document->next_token)
 			return -EPROTO;
 	}
@@ -428,7 +424,7 @@ static enum document_kind wanted_kind(enum os_op op)
 }
 
 static int read_result(const struct os_request *request, const char *bucket,
-                       struct document *document, struct os_result *result, struct s3_hints *hints)
+		       struct document *document, struct os_result *result, struct s3_hints *hints)
 {
 	switch (request->op) {
 	case OS_DELETE_MANY: return read_deleted(request, document, result);
@@ -437,7 +433,8 @@ static int read_result(const struct os_request *request, const char *bucket,
 	case OS_BUCKETS: move_entries(document, result); return 0;
 	case OS_BUCKET_HEAD:
 		snprintf(result->region, sizeof(result->region), "%s", hints->region);
-		hints->wrong_bucket = bucket && document->bucket[0] && !is(document->bucket, bucket);
+		hints->wrong_bucket = bucket && document->bucket[0] &&
+				      !is(document->bucket, bucket);
 		return hints->wrong_bucket ? -EPROTO : 0;
 	case OS_COPY:
 	case OS_MPU_PART_COPY:
@@ -455,8 +452,8 @@ static int read_result(const struct os_request *request, const char *bucket,
 }
 
 static void read_success(const struct os_request *request, const char *bucket,
-                         const struct s3_reply *reply, struct os_result *result,
-                         struct s3_hints *hints)
+			 const struct s3_reply *reply, struct os_result *result,
+			 struct s3_hints *hints)
 {
 	enum document_kind wanted = wanted_kind(request->op);
 	struct document document;
@@ -484,7 +481,7 @@ static void read_success(const struct os_request *request, const char *bucket,
 }
 
 static void read_failure(const struct os_request *request, const struct s3_reply *reply,
-                         struct os_result *result, struct s3_hints *hints)
+			 struct os_result *result, struct s3_hints *hints)
 {
 	struct document document;
 	char text[64], region[REGION_MAX];
@@ -492,7 +489,7 @@ static void read_failure(const struct os_request *request, const struct s3_reply
 
 	if (reply->body_len > 0) {
 		known = document_parse(&document, reply->body, reply->body_len) == 0 &&
-		        document.kind == DOCUMENT_ERROR && document.code[0];
+			document.kind == DOCUMENT_ERROR && document.code[0];
 		if (known)
 			read_error(request, &document, result, hints);
 		document_free(&document);
@@ -510,8 +507,8 @@ static void read_failure(const struct os_request *request, const struct s3_reply
 }
 
 void s3_response_read(const struct os_request *request, const char *bucket,
-                      const struct s3_reply *reply, struct os_result *result,
-                      struct s3_hints *hints)
+		      const struct s3_reply *reply, struct os_result *result,
+		      struct s3_hints *hints)
 {
 	bool delete_done = request->op == OS_DELETE || request->op == OS_MPU_ABORT;
 	int err;

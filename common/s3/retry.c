@@ -45,7 +45,7 @@ static bool may_fall_back(const struct retry_state *state, const struct retry_in
 }
 
 static struct retry_decision decide_unanswered(struct retry_state *state,
-                                               const struct retry_input *input)
+					       const struct retry_input *input)
 {
 	struct retry_decision decision = {.action = RETRY_LATER};
 	bool probe = input->request->op == OS_BUCKET_HEAD;
@@ -102,12 +102,12 @@ static bool tells_other_region(const struct retry_input *input)
 
 	if (!region[0] || is(region, input->region))
 		return false;
-	return is_redirect(input) || (!input->result->code[0] && (input->hints->status == 400 ||
-	                                                          input->hints->status == 403));
+	return is_redirect(input) || (!input->result->code[0] &&
+				      (input->hints->status == 400 || input->hints->status == 403));
 }
 
 static bool decide_redirect(struct retry_state *state, const struct retry_input *input,
-                            struct retry_decision *decision)
+			    struct retry_decision *decision)
 {
 	if (tells_other_region(input) && state->region_changes < RETRY_REGION_MAX) {
 		state->region_changes++;
@@ -130,7 +130,7 @@ static bool decide_redirect(struct retry_state *state, const struct retry_input 
 }
 
 static bool decide_clock(struct retry_state *state, const struct retry_input *input,
-                         struct retry_decision *decision)
+			 struct retry_decision *decision)
 {
 	const struct s3_hints *hints = input->hints;
 	const char *code = input->result->code;
@@ -150,11 +150,12 @@ static bool decide_clock(struct retry_state *state, const struct retry_input *in
 }
 
 static bool decide_access(struct retry_state *state, const struct retry_input *input,
-                          struct retry_decision *decision)
+			  struct retry_decision *decision)
 {
 	const char *code = input->result->code;
 
-	if (!is(code, "ExpiredToken") && !is(code, "InvalidToken") && !is(code, "InvalidAccessKeyId"))
+	if (!is(code, "ExpiredToken") && !is(code, "InvalidToken") &&
+	    !is(code, "InvalidAccessKeyId"))
 		return false;
 	if (state->credentials_renewed)
 		return finish(decision, input->result->err);
@@ -165,7 +166,7 @@ static bool decide_access(struct retry_state *state, const struct retry_input *i
 
 /* The bucket is not where we looked, or what answers does not know virtual hosts. */
 static bool decide_style(struct retry_state *state, const struct retry_input *input,
-                         struct retry_decision *decision)
+			 struct retry_decision *decision)
 {
 	const struct os_result *result = input->result;
 
@@ -182,9 +183,9 @@ static bool decide_style(struct retry_state *state, const struct retry_input *in
 
 static bool is_transient(const struct retry_input *input)
 {
-	static const char *const codes[] = {"RequestTimeout", "RequestTimeoutException",
-	                                    "InternalError",  "SlowDown",
-	                                    "OperationAborted", "TooManyRequests"};
+	static const char *const codes[] = {"RequestTimeout",	"RequestTimeoutException",
+					    "InternalError",	"SlowDown",
+					    "OperationAborted", "TooManyRequests"};
 	int status = input->hints->status;
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
@@ -195,7 +196,8 @@ static bool is_transient(const struct retry_input *input)
 	       status == 503 || status == 504;
 }
 
-/* S3 throttles before it works; any other 5xx, and what a proxy says, may come after the work was done. */
+/* S3 throttles before it works; any other 5xx, and what a proxy says, may come after the work was
+ * done. */
 static bool is_clearly_not_applied(const struct retry_input *input)
 {
 	const char *code = input->result->code;
@@ -205,12 +207,14 @@ static bool is_clearly_not_applied(const struct retry_input *input)
 }
 
 static struct retry_decision decide_answered(struct retry_state *state,
-                                             const struct retry_input *input)
+					     const struct retry_input *input)
 {
 	const struct os_result *result = input->result;
 	struct retry_decision decision = {.action = RETRY_LATER, .err = result->err};
 
-	if (!is_clearly_not_applied(input) || result->err == -EPROTO)
+	/* A success that says nothing sensible may be one. */
+	if (!is_clearly_not_applied(input) ||
+	    (result->err == -EPROTO && input->hints->status < 300))
 		note_unanswered(state, input);
 	/* curl sent it twice: the first time may be the cause of this answer. */
 	if (input->begun > 1)

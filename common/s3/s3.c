@@ -203,7 +203,7 @@ static int set_place(struct s3_store *store, const struct s3_config *config, str
 		return error_set(error, -EINVAL, "region \"%s\" is malformed", region);
 	strcpy(store->region, region);
 	store->style = endpoint_style(&store->endpoint, config->bucket, config->path_style,
-	                              &store->may_switch_style);
+				      &store->may_switch_style);
 	return 0;
 }
 
@@ -226,10 +226,10 @@ static int set_resources(struct s3_store *store, const struct s3_config *config)
 	if (!store->digest || !store->payload_digest)
 		return -ENOMEM;
 	store->signer = (struct sigv4_signer){
-	        .digest = store->digest,
-	        .access_key = store->credentials.access_key,
-	        .secret_key = store->credentials.secret_key,
-	        .service = "s3",
+		.digest = store->digest,
+		.access_key = store->credentials.access_key,
+		.secret_key = store->credentials.secret_key,
+		.service = "s3",
 	};
 	return http_create(&store->http, &http);
 }
@@ -278,7 +278,7 @@ static struct s3_store *new_store(const struct s3_config *config, struct executo
 }
 
 int s3_create(struct objstore **out, struct executor *executor, const struct s3_config *config,
-              struct error *error)
+	      struct error *error)
 {
 	struct s3_store *store = new_store(config, executor);
 	int err;

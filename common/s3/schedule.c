@@ -23,10 +23,10 @@ static void log_failure(const struct s3_call *call)
 	const struct os_result *result = &request->result;
 
 	log_debug("s3: %s %s%s: %s%s%s (HTTP %d, %u attempts, request id %s)",
-	          os_op_name(request->op), request->key ? request->key : "",
-	          request->prefix ? request->prefix : "", result->code, result->code[0] ? ": " : "",
-	          result->message, result->http_status, call->retry.attempts,
-	          result->request_id[0] ? result->request_id : "none");
+		  os_op_name(request->op), request->key ? request->key : "",
+		  request->prefix ? request->prefix : "", result->code, result->code[0] ? ": " : "",
+		  result->message, result->http_status, call->retry.attempts,
+		  result->request_id[0] ? result->request_id : "none");
 }
 
 static void finish(struct s3_call *call)
@@ -121,8 +121,8 @@ static void settle_style(struct s3_call *call)
 	}
 }
 
-/* A call that may still be under way must not see its credentials change: they are swapped here, on the
- * thread that signs. */
+/* A call that may still be under way must not see its credentials change: they are swapped here, on
+ * the thread that signs. */
 static bool take_credentials(struct s3_store *store)
 {
 	struct credentials *new;
@@ -162,13 +162,14 @@ static void act(struct s3_call *call, const struct retry_decision *decision)
 		break;
 	case RETRY_CLOCK:
 		log_warning("s3: the clock of this machine is %lld s off; signing with the "
-		            "server's time",
-		            (long long)-decision->clock_offset);
+			    "server's time",
+			    (long long)-decision->clock_offset);
 		store->clock_offset = decision->clock_offset;
 		queue(call);
 		break;
 	case RETRY_CREDENTIALS:
-		if (take_credentials(store) || call->credentials_version != store->credentials_version)
+		if (take_credentials(store) ||
+		    call->credentials_version != store->credentials_version)
 			queue(call);
 		else
 			finish(call);

@@ -125,7 +125,8 @@ static int derive_key(struct sigv4_signer *signer, const char *day, const char *
 	explicit_bzero(first.data, first.len);
 	buf_free(&first);
 	digest_hmac_sha256(digest, key, SHA256_BYTES, region, strlen(region), key);
-	digest_hmac_sha256(digest, key, SHA256_BYTES, signer->service, strlen(signer->service), key);
+	digest_hmac_sha256(digest, key, SHA256_BYTES, signer->service, strlen(signer->service),
+			   key);
 	digest_hmac_sha256(digest, key, SHA256_BYTES, "aws4_request", 12, key);
 	memcpy(signer->key_day, day, 9);
 	strcpy(signer->key_region, region);
@@ -133,7 +134,7 @@ static int derive_key(struct sigv4_signer *signer, const char *day, const char *
 }
 
 int sigv4_sign(struct sigv4_signer *signer, const struct sigv4_input *input, struct buf *scratch,
-               struct buf *authorization)
+	       struct buf *authorization)
 {
 	unsigned char hash[SHA256_BYTES];
 	char text[2 * SHA256_BYTES + 1], timestamp[17], day[9], to_sign[256];
@@ -155,7 +156,7 @@ int sigv4_sign(struct sigv4_signer *signer, const struct sigv4_input *input, str
 	digest_sha256(signer->digest, scratch->data, scratch->len, hash);
 	hex(hash, text);
 	len = snprintf(to_sign, sizeof(to_sign), "AWS4-HMAC-SHA256\n%s\n%s/%s/%s/aws4_request\n%s",
-	               timestamp, day, input->region, signer->service, text);
+		       timestamp, day, input->region, signer->service, text);
 	if (len < 0 || (size_t)len >= sizeof(to_sign))
 		return -EINVAL;
 	digest_hmac_sha256(signer->digest, signer->key, SHA256_BYTES, to_sign, (size_t)len, hash);
@@ -164,7 +165,7 @@ int sigv4_sign(struct sigv4_signer *signer, const struct sigv4_input *input, str
 	buf_puts(authorization, "AWS4-HMAC-SHA256 Credential=");
 	buf_puts(authorization, signer->access_key);
 	buf_printf(authorization, "/%s/%s/%s/aws4_request, SignedHeaders=", day, input->region,
-	           signer->service);
+		   signer->service);
 	put_signed_names(authorization, input->headers, order);
 	buf_puts(authorization, ", Signature=");
 	buf_append(authorization, text, 2 * SHA256_BYTES);

@@ -1,11 +1,12 @@
 /* sigv4.h — AWS Signature Version 4 in the Authorization header.
  *
- * Source of the rules: AWS, "Signature Version 4 signing process" and, for S3's own (URI encoded once,
- * x-amz-content-sha256), Amazon S3 API reference, "Authenticating Requests: Using the Authorization
- * Header".
+ * Source of the rules: AWS, "Signature Version 4 signing process" and, for S3's own (URI encoded
+ * once, x-amz-content-sha256), Amazon S3 API reference, "Authenticating Requests: Using the
+ * Authorization Header".
  *
- * Pure but for the cache of the day's signing key, which needs four HMACs to derive. A signer belongs to
- * one thread. It refers to the credentials, which must outlive it, and wipes the key it derived.
+ * Pure but for the cache of the day's signing key, which needs four HMACs to derive. A signer
+ * belongs to one thread. It refers to the credentials, which must outlive it, and wipes the key it
+ * derived.
  */
 #ifndef COMMON_S3_SIGV4_H
 #define COMMON_S3_SIGV4_H
@@ -36,7 +37,7 @@ struct sigv4_input {
 	const char *query; /* sorted and percent-encoded, "name=value&.."; without "?" */
 	size_t query_len;
 	const struct header_list *headers; /* all of them are signed; host must be there */
-	const char *payload_hash;          /* hexadecimal, or SIGV4_UNSIGNED_PAYLOAD */
+	const char *payload_hash;	   /* hexadecimal, or SIGV4_UNSIGNED_PAYLOAD */
 	const char *region;
 	int64_t time; /* seconds since the epoch; x-amz-date must say the same */
 };
@@ -44,10 +45,10 @@ struct sigv4_input {
 /* "YYYYMMDDThhmmssZ" */
 void sigv4_timestamp(int64_t time, char out[17]);
 
-/* Appends the value of the Authorization header. scratch is overwritten with the canonical request, which
- * holds no secret. Errors: -ENOMEM; -EINVAL: a region that does not fit. */
+/* Appends the value of the Authorization header. scratch is overwritten with the canonical request,
+ * which holds no secret. Errors: -ENOMEM; -EINVAL: a region that does not fit. */
 int sigv4_sign(struct sigv4_signer *signer, const struct sigv4_input *input, struct buf *scratch,
-               struct buf *authorization);
+	       struct buf *authorization);
 
 /* The part before the hash, for tests and for comparing with what a server says it computed. */
 void sigv4_canonical_request(const struct sigv4_input *input, struct buf *out);

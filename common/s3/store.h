@@ -1,9 +1,9 @@
 /* store.h — inside of s3.h: the store and its calls. For s3.c and call.c.
  *
  * A call is one os_request under way, over all its attempts. It is on exactly one list:
- *   inbox -> hashing? -> urgent or bulk -> active -> (delayed -> urgent or bulk ..) -> finished -> pool
- * Lock: store->lock protects inbox, cancels, pool, stop and the new credentials, and is never held over
- * anything that waits. All else belongs to the network thread, except what is marked.
+ *   inbox -> hashing? -> urgent or bulk -> active -> (delayed -> urgent or bulk ..) -> finished ->
+ * pool Lock: store->lock protects inbox, cancels, pool, stop and the new credentials, and is never
+ * held over anything that waits. All else belongs to the network thread, except what is marked.
  */
 #ifndef COMMON_S3_STORE_H
 #define COMMON_S3_STORE_H
@@ -20,10 +20,10 @@
 
 enum {
 	CALL_POOL_MAX = 64,
-	CALL_KEEP_BYTES = 64 << 10,  /* of each buffer of a pooled call */
-	CALL_CHUNK = 128 << 10,      /* what is written to a sink at once */
-	CALL_ERROR_MAX = 256 << 10,  /* of an error document */
-	HASH_STEP = 512 << 10,       /* hashed in one go; others are served in between */
+	CALL_KEEP_BYTES = 64 << 10, /* of each buffer of a pooled call */
+	CALL_CHUNK = 128 << 10,	    /* what is written to a sink at once */
+	CALL_ERROR_MAX = 256 << 10, /* of an error document */
+	HASH_STEP = 512 << 10,	    /* hashed in one go; others are served in between */
 };
 
 enum call_state { CALL_QUEUED, CALL_HASHING, CALL_ACTIVE, CALL_DELAYED, CALL_FINISHED };
@@ -54,8 +54,8 @@ struct s3_call {
 	/* GET: what of the object went to the sink (or the chunk) so far */
 	bool streaming;
 	uint64_t wanted_first, wanted_end; /* end UINT64_MAX: all of it */
-	uint64_t position;                 /* offset of the next byte that comes */
-	uint64_t delivered;                /* offset of the next byte for the sink */
+	uint64_t position;		   /* offset of the next byte that comes */
+	uint64_t delivered;		   /* offset of the next byte for the sink */
 	char *chunk;
 	size_t chunk_len, chunk_capacity;
 	char etag[OS_ETAG_MAX]; /* of what was delivered; "" before */
@@ -102,7 +102,8 @@ struct s3_store {
 	uint64_t next_due, next_sweep;
 };
 
-/* call.c. err != 0: the call cannot start and must be finished with it; request->result.message is set. */
+/* call.c. err != 0: the call cannot start and must be finished with it; request->result.message is
+ * set. */
 int call_start_attempt(struct s3_call *call);
 /* Reads and hashes a step. 0: go on, 1: done, else an errno. */
 int call_hash_step(struct s3_call *call);
@@ -115,7 +116,7 @@ void call_free(struct s3_call *call);
 /* Lets go of what a pooled call should not hold on to. */
 void call_shrink(struct s3_call *call);
 void call_message(struct s3_call *call, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+	__attribute__((format(printf, 2, 3)));
 
 /* call_body.c: the answer's body goes to the sink in chunks, or is kept for parsing. */
 int call_on_body(struct http_exchange *exchange, const char *data, size_t len);

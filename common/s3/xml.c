@@ -29,8 +29,8 @@ static void stop(struct reader *reader, int err)
 }
 
 static void on_start(void *context, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
-                     int namespace_count, const xmlChar **namespaces, int attribute_count,
-                     int defaulted, const xmlChar **attributes)
+		     int namespace_count, const xmlChar **namespaces, int attribute_count,
+		     int defaulted, const xmlChar **attributes)
 {
 	struct reader *reader = context;
 	size_t len = strlen((const char *)name);
@@ -47,10 +47,10 @@ static void on_start(void *context, const xmlChar *name, const xmlChar *prefix, 
 	reader->depth++;
 	memcpy(reader->names[reader->depth], name, len + 1);
 	buf_reset(&reader->text);
-	err = reader->events->enter ?
-	              reader->events->enter(reader->context, reader->names[reader->depth - 1],
-	                                    reader->names[reader->depth], reader->depth) :
-	              0;
+	err = reader->events->enter
+		      ? reader->events->enter(reader->context, reader->names[reader->depth - 1],
+					      reader->names[reader->depth], reader->depth)
+		      : 0;
 	if (err)
 		stop(reader, err);
 }
@@ -68,9 +68,9 @@ static void on_end(void *context, const xmlChar *name, const xmlChar *prefix, co
 		err = -ENOMEM;
 	else if (reader->events->leave)
 		err = reader->events->leave(reader->context, reader->names[reader->depth - 1],
-		                            reader->names[reader->depth],
-		                            reader->text.data ? reader->text.data : (char[]){""},
-		                            reader->text.len, reader->depth);
+					    reader->names[reader->depth],
+					    reader->text.data ? reader->text.data : (char[]){""},
+					    reader->text.len, reader->depth);
 	buf_reset(&reader->text);
 	reader->depth--;
 	if (err)
@@ -92,7 +92,7 @@ static void on_text(void *context, const xmlChar *text, int len)
 
 /* A document type is never part of an S3 answer, and is where entity attacks begin. */
 static void on_document_type(void *context, const xmlChar *name, const xmlChar *external,
-                             const xmlChar *system)
+			     const xmlChar *system)
 {
 	(void)name, (void)external, (void)system;
 	stop(context, -EPROTO);
@@ -116,16 +116,16 @@ int xml_read(const char *data, size_t len, const struct xml_events *events, void
 {
 	struct reader reader = {.events = events, .context = context, .text = BUF_INIT};
 	xmlSAXHandler handler = {
-	        .initialized = XML_SAX2_MAGIC,
-	        .startElementNs = on_start,
-	        .endElementNs = on_end,
-	        .characters = on_text,
-	        .cdataBlock = on_text,
-	        .ignorableWhitespace = on_text,
-	        .internalSubset = on_document_type,
-	        .error = on_problem,
-	        .fatalError = on_problem,
-	        .warning = on_warning,
+		.initialized = XML_SAX2_MAGIC,
+		.startElementNs = on_start,
+		.endElementNs = on_end,
+		.characters = on_text,
+		.cdataBlock = on_text,
+		.ignorableWhitespace = on_text,
+		.internalSubset = on_document_type,
+		.error = on_problem,
+		.fatalError = on_problem,
+		.warning = on_warning,
 	};
 
 	_Static_assert(XML_SIZE_MAX < INT_MAX, "libxml2 takes sizes as int");

@@ -1,17 +1,18 @@
 /* s3tool — the S3 client of s3mount on the command line, for tests and for measuring it alone.
  *
- *   s3tool [-e URL] [-b BUCKET] [-r REGION] [-c CONNECTIONS] [-p on|off] [-t SECONDS] [-d] OP ARGUMENTS
+ *   s3tool [-e URL] [-b BUCKET] [-r REGION] [-c CONNECTIONS] [-p on|off] [-t SECONDS] [-d] OP
+ * ARGUMENTS
  *
  * Credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; none: anonymous.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,13 +23,15 @@
 enum { BENCH_MAX = 1024 };
 
 static const char usage_text[] =
-        "usage: s3tool [-e URL] [-b BUCKET] [-r REGION] [-c CONNECTIONS] [-p on|off] [-t SECONDS] [-q] [-d] "
-        "OP\n"
-        "  check | buckets | head KEY | get KEY [FIRST LEN] | put KEY FILE [NAME=VALUE..]\n"
-        "  create KEY FILE | replace KEY ETAG FILE | delete KEY [ETAG] | delete-many KEY..\n"
-        "  list PREFIX [DELIMITER [MAX]] | copy SOURCE KEY [ETAG] | mpu KEY FILE PART_SIZE | uploads\n"
-        "  mpu-copy SOURCE KEY PART_SIZE | abort KEY UPLOAD_ID\n"
-        "  bench head|get|put|range KEY SIZE IN_FLIGHT COUNT\n";
+	"usage: s3tool [-e URL] [-b BUCKET] [-r REGION] [-c CONNECTIONS] [-p on|off] [-t SECONDS] "
+	"[-q] [-d] "
+	"OP\n"
+	"  check | buckets | head KEY | get KEY [FIRST LEN] | put KEY FILE [NAME=VALUE..]\n"
+	"  create KEY FILE | replace KEY ETAG FILE | delete KEY [ETAG] | delete-many KEY..\n"
+	"  list PREFIX [DELIMITER [MAX]] | copy SOURCE KEY [ETAG] | mpu KEY FILE PART_SIZE | "
+	"uploads\n"
+	"  mpu-copy SOURCE KEY PART_SIZE | abort KEY UPLOAD_ID\n"
+	"  bench head|get|put|range KEY SIZE IN_FLIGHT COUNT\n";
 
 static struct loop *loop;
 static struct objstore *store;
@@ -56,8 +59,8 @@ static int run(struct os_request *request)
 	loop_run(loop);
 	if (result->err)
 		fprintf(stderr, "%s: %s%s: HTTP %d %s: %s\n", os_op_name(request->op),
-		        strerror(-result->err), result->ambiguous ? " (ambiguous)" : "",
-		        result->http_status, result->code, result->message);
+			strerror(-result->err), result->ambiguous ? " (ambiguous)" : "",
+			result->http_status, result->code, result->message);
 	return result->err;
 }
 
@@ -101,8 +104,8 @@ static struct os_source file_source(int *fd, const char *path)
 
 static void print_object(const struct os_result *result)
 {
-	printf("etag %s\nsize %" PRIu64 "\nlast_modified %" PRId64 "\ncontent_type %s\n", result->etag,
-	       result->size, result->last_modified, result->content_type);
+	printf("etag %s\nsize %" PRIu64 "\nlast_modified %" PRId64 "\ncontent_type %s\n",
+	       result->etag, result->size, result->last_modified, result->content_type);
 	for (size_t i = 0; i < result->meta.count; i++)
 		printf("meta %s=%s\n", result->meta.items[i].name, result->meta.items[i].value);
 	for (size_t i = 0; i < result->headers.count; i++)
@@ -158,8 +161,8 @@ static void print_entries(const struct os_result *result)
 	for (size_t i = 0; i < result->entry_count; i++) {
 		const struct os_entry *entry = &result->entries[i];
 
-		printf("%s %s %" PRIu64 " %s%s%s\n", entry->is_prefix ? "prefix" : "key", entry->key,
-		       entry->size, entry->etag, entry->upload_id ? " " : "",
+		printf("%s %s %" PRIu64 " %s%s%s\n", entry->is_prefix ? "prefix" : "key",
+		       entry->key, entry->size, entry->etag, entry->upload_id ? " " : "",
 		       entry->upload_id ? entry->upload_id : "");
 	}
 }
@@ -190,9 +193,9 @@ static int do_list(enum os_op op, int argc, char **argv)
 static int do_delete_many(int argc, char **argv)
 {
 	struct os_request request = {
-	        .op = OS_DELETE_MANY,
-	        .delete_keys = (const char *const *)argv,
-	        .delete_count = (size_t)argc,
+		.op = OS_DELETE_MANY,
+		.delete_keys = (const char *const *)argv,
+		.delete_count = (size_t)argc,
 	};
 
 	if (run(&request) == 0) {
@@ -215,10 +218,10 @@ static int do_copy(int argc, char **argv)
 static int complete(const char *key, const char *upload_id, struct os_part *parts, unsigned count)
 {
 	struct os_request request = {.op = OS_MPU_COMPLETE,
-	                             .key = key,
-	                             .upload_id = upload_id,
-	                             .parts = parts,
-	                             .part_count = count};
+				     .key = key,
+				     .upload_id = upload_id,
+				     .parts = parts,
+				     .part_count = count};
 
 	if (run(&request) == 0)
 		printf("etag %s\n", request.result.etag);
@@ -238,7 +241,8 @@ static int slice_read(void *context, void *data, size_t len, uint64_t offset)
 }
 
 /* source_key NULL: from the file. */
-static int do_upload(const char *key, const char *source_key, int fd, uint64_t size, uint64_t part_size)
+static int do_upload(const char *key, const char *source_key, int fd, uint64_t size,
+		     uint64_t part_size)
 {
 	struct os_request create = {.op = OS_MPU_CREATE, .key = key};
 	struct os_part *parts = calloc(OS_PART_COUNT_MAX, sizeof(*parts));
@@ -249,15 +253,15 @@ static int do_upload(const char *key, const char *source_key, int fd, uint64_t s
 		uint64_t len = size - at < part_size ? size - at : part_size;
 		struct slice slice = {fd, at};
 		struct os_request part = {
-		        .op = source_key ? OS_MPU_PART_COPY : OS_MPU_PART,
-		        .key = key,
-		        .upload_id = create.result.upload_id,
-		        .part_number = ++count,
-		        .source_key = source_key,
-		        .has_range = source_key != NULL,
-		        .range_first = at,
-		        .range_len = len,
-		        .body = {slice_read, &slice, len},
+			.op = source_key ? OS_MPU_PART_COPY : OS_MPU_PART,
+			.key = key,
+			.upload_id = create.result.upload_id,
+			.part_number = ++count,
+			.source_key = source_key,
+			.has_range = source_key != NULL,
+			.range_first = at,
+			.range_len = len,
+			.body = {slice_read, &slice, len},
 		};
 
 		err = run(&part);
@@ -287,7 +291,8 @@ static int do_mpu_copy(char **argv)
 	int err = run(&head);
 
 	if (!err)
-		err = do_upload(argv[1], argv[0], -1, head.result.size, strtoull(argv[2], NULL, 10));
+		err = do_upload(argv[1], argv[0], -1, head.result.size,
+				strtoull(argv[2], NULL, 10));
 	os_request_free_result(&head);
 	return err;
 }
@@ -375,7 +380,9 @@ static int do_bench(char **argv)
 	double cpu, seconds;
 	uint64_t start;
 
-	bench.op = strcmp(argv[0], "head") == 0 ? OS_HEAD : strcmp(argv[0], "put") == 0 ? OS_PUT : OS_GET;
+	bench.op = strcmp(argv[0], "head") == 0	 ? OS_HEAD
+		   : strcmp(argv[0], "put") == 0 ? OS_PUT
+						 : OS_GET;
 	bench.range = strcmp(argv[0], "range") == 0;
 	bench.key = argv[1];
 	bench.size = strtoull(argv[2], NULL, 10);
@@ -391,9 +398,10 @@ static int do_bench(char **argv)
 	loop_run(loop);
 	seconds = (double)(now() - start) / 1e9;
 	cpu = cpu_seconds() - cpu;
-	printf("%s %" PRIu64 " B x%lu: %.0f/s, %.1f us each, %.1f us CPU each, %.0f MB/s\n", argv[0],
-	       bench.size, in_flight, (double)count / seconds, seconds / (double)count * 1e6,
-	       cpu / (double)count * 1e6, (double)count * (double)bench.size / seconds / 1e6);
+	printf("%s %" PRIu64 " B x%lu: %.0f/s, %.1f us each, %.1f us CPU each, %.0f MB/s\n",
+	       argv[0], bench.size, in_flight, (double)count / seconds,
+	       seconds / (double)count * 1e6, cpu / (double)count * 1e6,
+	       (double)count * (double)bench.size / seconds / 1e6);
 	free((void *)bench.memory.data);
 	return bench.err;
 }
@@ -437,7 +445,8 @@ static int dispatch(int argc, char **argv)
 	if (strcmp(op, "mpu-copy") == 0 && argc == 3)
 		return do_mpu_copy(argv);
 	if (strcmp(op, "abort") == 0 && argc == 2) {
-		struct os_request abort = {.op = OS_MPU_ABORT, .key = argv[0], .upload_id = argv[1]};
+		struct os_request abort = {
+			.op = OS_MPU_ABORT, .key = argv[0], .upload_id = argv[1]};
 
 		return run(&abort);
 	}
@@ -450,10 +459,10 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct credentials credentials = {
-	        .access_key = getenv("AWS_ACCESS_KEY_ID"),
-	        .secret_key = getenv("AWS_SECRET_ACCESS_KEY"),
-	        .session_token = getenv("AWS_SESSION_TOKEN"),
-	        .source = "environment",
+		.access_key = getenv("AWS_ACCESS_KEY_ID"),
+		.secret_key = getenv("AWS_SECRET_ACCESS_KEY"),
+		.session_token = getenv("AWS_SESSION_TOKEN"),
+		.source = "environment",
 	};
 	struct error error = ERROR_INIT;
 	bool unquoted = false;
@@ -470,8 +479,8 @@ int main(int argc, char **argv)
 		case 'q': unquoted = true; break;
 		case 'd': log_set_level(LOG_LEVEL_DEBUG); break;
 		case 'p':
-			config.path_style =
-			        strcmp(optarg, "on") == 0 ? PATH_STYLE_ON : PATH_STYLE_OFF;
+			config.path_style = strcmp(optarg, "on") == 0 ? PATH_STYLE_ON
+								      : PATH_STYLE_OFF;
 			break;
 		default: fputs(usage_text, stderr); return 2;
 		}

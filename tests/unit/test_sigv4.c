@@ -56,8 +56,8 @@ static void sign(struct sigv4_signer *signer, struct sigv4_input *input, const s
 	header_list_free(&headers);
 }
 
-/* Amazon S3 API reference, "Signature Calculations for the Authorization Header: Transferring Payload in a
- * Single Chunk", the four examples. */
+/* Amazon S3 API reference, "Signature Calculations for the Authorization Header: Transferring
+ * Payload in a Single Chunk", the four examples. */
 static void the_examples_of_the_s3_reference_are_met(void **state)
 {
 	static const struct {
@@ -66,14 +66,20 @@ static void the_examples_of_the_s3_reference_are_met(void **state)
 		size_t count;
 		const char *names, *signature;
 	} cases[] = {
-		{"GET", "/test.txt", "", SIGV4_EMPTY_SHA256,
+		{"GET",
+		 "/test.txt",
+		 "",
+		 SIGV4_EMPTY_SHA256,
 		 {{"host", "examplebucket.s3.amazonaws.com"},
 		  {"range", "bytes=0-9"},
 		  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256},
 		  {"x-amz-date", "20130524T000000Z"}},
-		 4, "host;range;x-amz-content-sha256;x-amz-date",
+		 4,
+		 "host;range;x-amz-content-sha256;x-amz-date",
 		 "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"},
-		{"PUT", "/test%24file.text", "",
+		{"PUT",
+		 "/test%24file.text",
+		 "",
 		 "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
 		 {{"x-amz-storage-class", "REDUCED_REDUNDANCY"},
 		  {"x-amz-date", "20130524T000000Z"},
@@ -81,19 +87,28 @@ static void the_examples_of_the_s3_reference_are_met(void **state)
 		   "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"},
 		  {"host", "examplebucket.s3.amazonaws.com"},
 		  {"date", "Fri, 24 May 2013 00:00:00 GMT"}},
-		 5, "date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class",
+		 5,
+		 "date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class",
 		 "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"},
-		{"GET", "/", "lifecycle=", SIGV4_EMPTY_SHA256,
+		{"GET",
+		 "/",
+		 "lifecycle=",
+		 SIGV4_EMPTY_SHA256,
 		 {{"host", "examplebucket.s3.amazonaws.com"},
 		  {"x-amz-date", "20130524T000000Z"},
 		  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256}},
-		 3, "host;x-amz-content-sha256;x-amz-date",
+		 3,
+		 "host;x-amz-content-sha256;x-amz-date",
 		 "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"},
-		{"GET", "/", "max-keys=2&prefix=J", SIGV4_EMPTY_SHA256,
+		{"GET",
+		 "/",
+		 "max-keys=2&prefix=J",
+		 SIGV4_EMPTY_SHA256,
 		 {{"host", "examplebucket.s3.amazonaws.com"},
 		  {"x-amz-date", "20130524T000000Z"},
 		  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256}},
-		 3, "host;x-amz-content-sha256;x-amz-date",
+		 3,
+		 "host;x-amz-content-sha256;x-amz-date",
 		 "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"},
 	};
 	struct sigv4_signer signer = {
@@ -131,22 +146,36 @@ static void the_vectors_of_the_aws_test_suite_are_met(void **state)
 		const char *signature;
 	} cases[] = {
 		/* get-vanilla */
-		{"GET", "/", "", {{"host", "example.amazonaws.com"}, {"x-amz-date", "20150830T123600Z"}},
-		 2, "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
-		/* get-vanilla-query-order-key-case */
-		{"GET", "/", "Param1=value1&Param2=value2",
+		{"GET",
+		 "/",
+		 "",
 		 {{"host", "example.amazonaws.com"}, {"x-amz-date", "20150830T123600Z"}},
-		 2, "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"},
+		 2,
+		 "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+		/* get-vanilla-query-order-key-case */
+		{"GET",
+		 "/",
+		 "Param1=value1&Param2=value2",
+		 {{"host", "example.amazonaws.com"}, {"x-amz-date", "20150830T123600Z"}},
+		 2,
+		 "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"},
 		/* post-vanilla */
-		{"POST", "/", "", {{"host", "example.amazonaws.com"}, {"x-amz-date", "20150830T123600Z"}},
-		 2, "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"},
+		{"POST",
+		 "/",
+		 "",
+		 {{"host", "example.amazonaws.com"}, {"x-amz-date", "20150830T123600Z"}},
+		 2,
+		 "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"},
 		/* get-header-value-trim */
-		{"GET", "/", "",
+		{"GET",
+		 "/",
+		 "",
 		 {{"host", "example.amazonaws.com"},
 		  {"my-header1", " value1"},
 		  {"my-header2", " \"a   b   c\""},
 		  {"x-amz-date", "20150830T123600Z"}},
-		 4, "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"},
+		 4,
+		 "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"},
 	};
 	struct sigv4_signer signer = {
 		.digest = digest,
@@ -177,16 +206,20 @@ static void values_are_trimmed_and_their_spaces_folded(void **state)
 	static const struct {
 		const char *value, *canonical;
 	} cases[] = {
-		{"a", "a"},       {"  a  ", "a"},         {"a  b", "a b"},
-		{"a   b  c", "a b c"}, {"", ""},          {"   ", ""},
-		{"\"a  b\"", "\"a b\""}, {" a b ", "a b"}, {"a\tb", "a\tb"},
+		{"a", "a"},	  {"  a  ", "a"}, {"a  b", "a b"},	   {"a   b  c", "a b c"},
+		{"", ""},	  {"   ", ""},	  {"\"a  b\"", "\"a b\""}, {" a b ", "a b"},
+		{"a\tb", "a\tb"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct header_list headers = {.text = BUF_INIT};
-		struct sigv4_input input = {.method = "GET", .path = "/", .path_len = 1, .query = "",
-					    .headers = &headers, .payload_hash = "H"};
+		struct sigv4_input input = {.method = "GET",
+					    .path = "/",
+					    .path_len = 1,
+					    .query = "",
+					    .headers = &headers,
+					    .payload_hash = "H"};
 		struct buf canonical = BUF_INIT;
 		char expected[100];
 
@@ -202,8 +235,12 @@ static void values_are_trimmed_and_their_spaces_folded(void **state)
 static void headers_are_sorted_by_their_whole_name(void **state)
 {
 	struct header_list headers = {.text = BUF_INIT};
-	struct sigv4_input input = {.method = "GET", .path = "/", .path_len = 1, .query = "",
-				    .headers = &headers, .payload_hash = "H"};
+	struct sigv4_input input = {.method = "GET",
+				    .path = "/",
+				    .path_len = 1,
+				    .query = "",
+				    .headers = &headers,
+				    .payload_hash = "H"};
 	struct buf canonical = BUF_INIT;
 
 	(void)state;
@@ -222,21 +259,23 @@ static void headers_are_sorted_by_their_whole_name(void **state)
 static void the_key_is_derived_anew_for_another_day_or_region(void **state)
 {
 	static const struct pair pairs[] = {{"host", "h"}};
-	struct sigv4_input input = {.method = "GET", .path = "/", .query = "",
-				    .payload_hash = SIGV4_EMPTY_SHA256};
-	struct sigv4_signer kept = {.digest = digest, .access_key = "A", .secret_key = "S",
-				    .service = "s3"};
+	struct sigv4_input input = {
+		.method = "GET", .path = "/", .query = "", .payload_hash = SIGV4_EMPTY_SHA256};
+	struct sigv4_signer kept = {
+		.digest = digest, .access_key = "A", .secret_key = "S", .service = "s3"};
 	static const struct {
 		const char *region;
 		int64_t time;
-	} steps[] = {{"us-east-1", 1440938160}, {"us-east-1", 1440938160 + 86400},
-		     {"eu-west-1", 1440938160 + 86400}, {"us-east-1", 1440938160},
+	} steps[] = {{"us-east-1", 1440938160},
+		     {"us-east-1", 1440938160 + 86400},
+		     {"eu-west-1", 1440938160 + 86400},
+		     {"us-east-1", 1440938160},
 		     {"us-east-1", 1440938161}};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(steps); i++) {
-		struct sigv4_signer fresh = {.digest = digest, .access_key = "A", .secret_key = "S",
-					     .service = "s3"};
+		struct sigv4_signer fresh = {
+			.digest = digest, .access_key = "A", .secret_key = "S", .service = "s3"};
 		char one[100], other[100], names[100];
 
 		input.region = steps[i].region;
@@ -295,8 +334,8 @@ static void md5_is_written_in_base64(void **state)
 static void headers_cannot_smuggle_lines(void **state)
 {
 	static const struct pair cases[] = {
-		{"a", "b\r\nc: d"}, {"a", "b\nc"}, {"a b", "c"}, {"a:", "c"}, {"", "c"}, {"a", "\x01"},
-		{"a", "\x7f"},
+		{"a", "b\r\nc: d"}, {"a", "b\nc"}, {"a b", "c"},  {"a:", "c"},
+		{"", "c"},	    {"a", "\x01"}, {"a", "\x7f"},
 	};
 
 	(void)state;

@@ -120,11 +120,6 @@ void cache_directory_close(struct cache_directory *directory)
 	directory->path = directory->data_path = NULL;
 }
 
-int cache_directory_sync(const struct cache_directory *directory)
-{
-	return syncfs(directory->lock_fd) ? -errno : 0;
-}
-
 bool cache_directory_load_probe(const struct cache_directory *directory, int64_t wall,
                                 struct upload_capabilities *can, bool *unquoted)
 {

@@ -24,8 +24,6 @@ struct cache_directory {
 int cache_directory_open(struct cache_directory *directory, const char *cache, const char *bucket,
                          const char *volume, struct error *error);
 void cache_directory_close(struct cache_directory *directory);
-/* Everything in it is on the device. Errors: -errno of syncfs. */
-int cache_directory_sync(const struct cache_directory *directory);
 
 /* What a probe found out, for a week. false: not known. */
 bool cache_directory_load_probe(const struct cache_directory *directory, int64_t wall,

@@ -390,8 +390,7 @@ static int prepare(struct mount *mount)
  * still under way may belong to fibers, so nothing of theirs is freed. */
 static void finish(struct mount *mount)
 {
-	bool clean = mount->up && vfs_pending(mount->vfs).files == 0 &&
-	             cache_directory_sync(&mount->cache) == 0;
+	bool clean = mount->up && vfs_pending(mount->vfs).files == 0;
 
 	if (mount->front && front_requests(mount->front) == 0)
 		front_destroy(mount->front);

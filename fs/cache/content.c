@@ -285,6 +285,19 @@ int content_write(struct content *content, const void *data, size_t len, uint64_
 	return err;
 }
 
+int content_fill(struct content *content, const void *data, size_t len)
+{
+	int err = blob_ensure(content->blob);
+
+	CHECK(len == content->size && list_empty(&content->fetches));
+	if (!err)
+		err = blob_write(content->blob, data, len, 0);
+	if (!err)
+		err = extent_add(&content->valid, 0, len);
+	content_account(content);
+	return err;
+}
+
 int content_truncate(struct content *content, uint64_t size)
 {
 	uint64_t old = content->size;

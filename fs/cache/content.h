@@ -85,6 +85,8 @@ int content_hydrate(struct content *content, const struct content_origin *origin
                     uint64_t end);
 /* In a fiber (waits for overlapping fetches to end). Errors: of the disk. */
 int content_write(struct content *content, const void *data, size_t len, uint64_t offset);
+/* All bytes of the origin at once: a clean content without fetches becomes complete. Does not wait. */
+int content_fill(struct content *content, const void *data, size_t len);
 int content_truncate(struct content *content, uint64_t size);
 /* Empties the file by giving it a new data file; an upload under way keeps reading the old one. */
 int content_reset(struct content *content);

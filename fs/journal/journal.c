@@ -67,6 +67,11 @@ int journal_error(const struct journal *journal)
 	return atomic_load(&journal->error);
 }
 
+bool journal_is_awaited(const struct journal *journal)
+{
+	return !list_empty(&journal->waiters);
+}
+
 static bool reached(const struct journal *journal, uint64_t sequence, enum journal_level level)
 {
 	if (level == JOURNAL_DURABLE)

@@ -8,7 +8,10 @@
 #include "common/check.h"
 #include "fs/vfs/key.h"
 
-enum { INO_STEP = 4096 };
+enum {
+	INO_STEP = 4096,
+	INODES_MAX = 500000, /* known names; about 600 bytes each */
+};
 
 static struct directory *directory_new(void)
 {
@@ -285,6 +288,32 @@ void inode_touch(struct inode *inode, bool mtime)
 bool vfs_is_fresh(const struct vfs *vfs, uint64_t when)
 {
 	return when != 0 && env_now(vfs->env) - when < vfs->config.attr_timeout;
+}
+
+static bool is_reclaimable(const struct inode *inode)
+{
+	return inode->parent && !inode->nlookup && !inode->busy && !inode->persisted &&
+	       !inode->content && !inode_is_local(inode) &&
+	       !(inode->directory && map_count(inode->directory->children) > 0);
+}
+
+void inodes_reclaim(struct vfs *vfs)
+{
+	size_t position = 0;
+	void *value;
+
+	if (map_count(vfs->inodes) <= INODES_MAX)
+		return;
+	while (map_next(vfs->inodes, &position, NULL, NULL, &value)) {
+		struct inode *inode = value;
+
+		if (!is_reclaimable(inode))
+			continue;
+		inode->parent->directory->listed_at = 0;
+		inode_get(inode);
+		inode_unlink(inode);
+		inode_put(inode);
+	}
 }
 
 bool inode_is_ancestor(const struct inode *ancestor, const struct inode *inode)

@@ -124,6 +124,8 @@ void inode_set_etag(struct inode *inode, const char *etag);
 void inode_drop_content(struct inode *inode); /* clean content only */
 void inode_touch(struct inode *inode, bool mtime); /* ctime (and mtime) are now */
 bool vfs_is_fresh(const struct vfs *vfs, uint64_t when);
+/* Forgets names that nobody uses when there are too many (P5: memory has a bound); they can be asked for again. */
+void inodes_reclaim(struct vfs *vfs);
 bool inode_is_ancestor(const struct inode *ancestor, const struct inode *inode);
 /* Waits while a rename holds the inode or a directory above it. */
 void inode_wait_thawed(struct inode *inode);

@@ -71,7 +71,7 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 	if (err)
 		error_set(error, err, "out of memory");
 	else
-		err = load_journal(vfs, info->clean || info->same_boot, error);
+		err = load_journal(vfs, info->same_boot, error);
 	if (err) {
 		vfs_destroy_instance(vfs);
 		return err;

@@ -279,6 +279,7 @@ int listing_refresh(struct inode *inode)
 	char *prefix;
 	int err;
 
+	inodes_reclaim(inode->vfs);
 	while (directory->listing) {
 		err = fiber_wait(&directory->listed, DEADLINE_NONE, WAIT_PLAIN);
 		if (!directory->listing && directory->listed_at >= asked)

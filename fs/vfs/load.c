@@ -1,7 +1,8 @@
 /* load.c — the tree as the journal has it. Part of inode.h.
  *
  * What is dirty is taken as it is on disk. What is only cached is trusted while the page cache that it was
- * written through still lives, or after a clean end; otherwise the data file may miss what it seems to hold.
+ * written through still lives: nothing of it was ever synced, so that after a restart of the kernel the data
+ * file may miss what it seems to hold.
  */
 #include <errno.h>
 #include <stdlib.h>

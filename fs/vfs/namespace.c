@@ -65,6 +65,8 @@ static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *pa
 	child->attributes_known = true;
 	child->remote = REMOTE_ABSENT;
 	child->changed = ++vfs->change;
+	if (child->directory) /* nothing lies below the name: that has just been looked up */
+		child->directory->listed_at = env_now(vfs->env);
 	err = inode_link(child, parent, name);
 	if (err) {
 		inode_put(child);

@@ -74,16 +74,72 @@ static void imply(struct inode *directory)
 	directory->attributes_known = true;
 }
 
-/* The inode's own key by HEAD. -ENOENT: gone. */
+/* Files this small come whole instead of their HEAD: who looks a file up mostly reads it next. */
+enum { WHOLE_MAX = 32 * 1024 };
+
+struct whole {
+	size_t len, capacity;
+	char data[];
+};
+
+static int take_whole(void *context, const void *data, size_t len, uint64_t offset)
+{
+	struct whole *whole = context;
+
+	if (offset + len > whole->capacity)
+		return -EFBIG;
+	memcpy(whole->data + offset, data, len);
+	if (offset + len > whole->len)
+		whole->len = offset + len;
+	return 0;
+}
+
+static bool comes_whole(const struct inode *inode)
+{
+	return S_ISREG(inode->attributes.mode) && inode->remote == REMOTE_PRESENT && !inode->content &&
+	       inode->remote_size > 0 && inode->remote_size <= WHOLE_MAX;
+}
+
+/* The bytes that came along become the content; failing that they are fetched when they are read. */
+static void keep_whole(struct inode *inode, const struct whole *whole)
+{
+	if (inode->content || whole->len != inode->remote_size || !S_ISREG(inode->attributes.mode))
+		return;
+	if (inode_open_content(inode))
+		return;
+	if (content_fill(inode->content, whole->data, whole->len))
+		inode_drop_content(inode);
+	else if (inode->opens == 0)
+		content_idle(inode->content);
+}
+
+/* The inode's own key by HEAD, or by GET. -ENOENT: gone. */
 static int refresh_now(struct inode *inode, const char *key)
 {
 	struct vfs *vfs = inode->vfs;
 	uint64_t started = env_now(vfs->env), change = vfs->change;
+	struct whole *whole = comes_whole(inode) ? malloc(sizeof(*whole) + WHOLE_MAX) : NULL;
 	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
-	int err = env_s3(vfs->env, &head);
+	int err;
 
-	if (err == 0 && inode->changed <= change && !inode_is_local(inode))
+	if (whole) {
+		whole->len = 0;
+		whole->capacity = WHOLE_MAX;
+		head.op = OS_GET;
+		head.sink = (struct os_sink){take_whole, whole};
+	}
+	err = env_s3(vfs->env, &head);
+	if (err == -EFBIG) { /* it has grown */
+		os_request_free_result(&head);
+		head = (struct os_request){.op = OS_HEAD, .key = key, .urgent = true};
+		err = env_s3(vfs->env, &head);
+	}
+	if (err == 0 && inode->changed <= change && !inode_is_local(inode)) {
 		remote_apply(inode, &head.result);
+		if (whole && head.op == OS_GET)
+			keep_whole(inode, whole);
+	}
+	free(whole);
 	if (err == -ENOENT && inode->directory) {
 		int below = exists_below(vfs, key);
 

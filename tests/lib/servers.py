@@ -26,9 +26,9 @@ class Server:
     name = None
     conditional = True  # keeps the promise of If-Match and If-None-Match on PUT
 
-    def __init__(self):
+    def __init__(self, parent=WORK):
         self.port = free_port()
-        self.dir = WORK / f"{self.name}-{self.port}"
+        self.dir = pathlib.Path(parent, f"{self.name}-{self.port}")
         self.dir.mkdir(parents=True)
         self.front = None  # the process that speaks S3
         self._client = None
@@ -237,8 +237,8 @@ class Radosgw(Server):
     MEMORY = 12 << 30
     RENEW_ABOVE = 3 << 30
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, parent=WORK):
+        super().__init__(parent)
         self.mon = self.osd = None
 
     def start(self):

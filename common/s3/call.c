@@ -477,7 +477,7 @@ struct retry_decision call_end_attempt(struct s3_call *call)
 
 	if (call->exchange.outcome == HTTP_ANSWERED)
 		read_answer(call, &hints);
-	else
+	else if (call->exchange.outcome != HTTP_SINK_FAILED)
 		note_progress(call);
 	input.outcome = call->exchange.outcome;
 	if (input.outcome != HTTP_ANSWERED) {

@@ -181,8 +181,7 @@ static bool host_is_name(const char *host)
 	struct in_addr address;
 
 	/* One label is a host of the local network or a container: no names below it. */
-	return host[0] != '[' && strchr(host, '.') && inet_pton(AF_INET, host, &address) != 1 &&
-	       !string_has_suffix(host, ".localhost");
+	return host[0] != '[' && strchr(host, '.') && inet_pton(AF_INET, host, &address) != 1;
 }
 
 /* Services whose documentation says that they refuse path style. */

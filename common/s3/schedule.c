@@ -161,9 +161,10 @@ static void act(struct s3_call *call, const struct retry_decision *decision)
 		queue(call);
 		break;
 	case RETRY_CLOCK:
-		log_warning("s3: the clock of this machine is %lld s off; signing with the "
+		log_warning("s3: the clock of this machine is %lld s %s; signing with the "
 			    "server's time",
-			    (long long)-decision->clock_offset);
+			    llabs((long long)decision->clock_offset),
+			    decision->clock_offset > 0 ? "slow" : "fast");
 		store->clock_offset = decision->clock_offset;
 		queue(call);
 		break;

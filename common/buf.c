@@ -194,7 +194,8 @@ bool string_has_suffix(const char *text, const char *suffix)
 	return text_len >= suffix_len && strcmp(text + text_len - suffix_len, suffix) == 0;
 }
 
-/* Decimal digits only, as many as there are. Returns the first other character; NULL when it does not fit. */
+/* Decimal digits only, as many as there are. Returns the first other character; NULL when it does
+ * not fit. */
 static const char *parse_digits(const char *text, uint64_t *out)
 {
 	uint64_t value = 0;

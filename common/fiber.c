@@ -1,14 +1,14 @@
-/* Fibers by setjmp. A fiber enters its stack once, by makecontext and setcontext; from then on each switch
- * is _setjmp and _longjmp, which save the callee-saved registers and make no system call (swapcontext makes
- * two, for the signal mask, which is the same in all fibers). A fiber that ends stays inside its
- * trampoline and takes the next entry from there.
+/* Fibers by setjmp. A fiber enters its stack once, by makecontext and setcontext; from then on each
+ * switch is _setjmp and _longjmp, which save the callee-saved registers and make no system call
+ * (swapcontext makes two, for the signal mask, which is the same in all fibers). A fiber that ends
+ * stays inside its trampoline and takes the next entry from there.
  *
- * glibc's fortified longjmp refuses to jump "down" the stack, which a jump between stacks may be, so this
- * file is compiled without; the macro must go before the first header.
+ * glibc's fortified longjmp refuses to jump "down" the stack, which a jump between stacks may be,
+ * so this file is compiled without; the macro must go before the first header.
  *
- * Who runs whom: resume() switches into a fiber and comes back when that fiber gives up the thread. It is
- * called by fiber_start, also from a fiber, and by the task that a wake posts. So there is always a chain
- * of callers that ends at the thread's own stack.
+ * Who runs whom: resume() switches into a fiber and comes back when that fiber gives up the thread.
+ * It is called by fiber_start, also from a fiber, and by the task that a wake posts. So there is
+ * always a chain of callers that ends at the thread's own stack.
  */
 #undef _FORTIFY_SOURCE
 #include "common/fiber.h"
@@ -53,22 +53,25 @@ enum { STACK_FACTOR = 1 };
 #endif
 
 enum {
-	IDLE_STACKS_MAX = 128, /* kept for reuse; more than that is a burst whose memory goes back */
+	IDLE_STACKS_MAX =
+		128, /* kept for reuse; more than that is a burst whose memory goes back */
 	STACK_ALIGNMENT = 64,
 };
 
 /* Where a fiber, or the thread itself, goes on. */
 struct context {
 	jmp_buf registers;
-	bool entered;      /* registers are valid */
-	void *stack;       /* lowest address above the guard page; for the thread: as the sanitizer says */
+	bool entered; /* registers are valid */
+	void *stack;  /* lowest address above the guard page; for the thread: as the sanitizer says
+		       */
 	size_t stack_size;
-	void *sanitizer;   /* ASan: its fake stack; TSan: its idea of a fiber */
+	void *sanitizer; /* ASan: its fake stack; TSan: its idea of a fiber */
 };
 
 enum fiber_state {
 	FIBER_IDLE,    /* in the pool, or its entry has returned */
-	FIBER_RUNNING, /* or it has started another fiber and waits for that to give up the thread */
+	FIBER_RUNNING, /* or it has started another fiber and waits for that to give up the thread
+			*/
 	FIBER_PARKED,  /* until fiber_wake */
 	FIBER_WAITING, /* on a queue, for a timer, or both */
 	FIBER_READY,   /* its task is posted */
@@ -82,14 +85,14 @@ struct fiber {
 	void (*entry)(void *);
 	void *arg;
 	struct fiber *next_idle;
-	struct task task;     /* posted while READY */
-	struct timer timer;   /* set only while WAITING */
-	struct list waiting;  /* on a wait queue; only while WAITING */
+	struct task task;    /* posted while READY */
+	struct timer timer;  /* set only while WAITING */
+	struct list waiting; /* on a wait queue; only while WAITING */
 	enum fiber_state state;
-	enum wait_mode mode;  /* of the wait */
+	enum wait_mode mode; /* of the wait */
 	int wait_result;
-	bool woken;           /* a wake that no park has taken yet */
-	bool interrupted;     /* an interrupt that no wait has taken yet */
+	bool woken;	  /* a wake that no park has taken yet */
+	bool interrupted; /* an interrupt that no wait has taken yet */
 };
 
 struct fiber_pool {
@@ -119,11 +122,15 @@ NO_SANITIZE static void enter(struct context *context)
 	CHECK(!"setcontext");
 }
 
-static inline void before_switch(struct context *from, struct context *to, bool from_ends)
+/* Must be inlined: TSan notes each function's entry and exit with the fiber that it takes for the
+ * running one, which changes in here. */
+static inline __attribute__((always_inline)) void before_switch(struct context *from,
+								struct context *to, bool from_ends)
 {
 	left = from;
 #if defined(FIBER_ASAN)
-	__sanitizer_start_switch_fiber(from_ends ? NULL : &from->sanitizer, to->stack, to->stack_size);
+	__sanitizer_start_switch_fiber(from_ends ? NULL : &from->sanitizer, to->stack,
+				       to->stack_size);
 #elif defined(FIBER_TSAN)
 	if (!from->sanitizer)
 		from->sanitizer = __tsan_get_current_fiber();
@@ -136,7 +143,7 @@ static inline void before_switch(struct context *from, struct context *to, bool 
 }
 
 /* First thing on the stack of "here". */
-static inline void after_switch(struct context *here, bool is_new)
+static inline __attribute__((always_inline)) void after_switch(struct context *here, bool is_new)
 {
 #if defined(FIBER_ASAN)
 	const void *stack;
@@ -295,7 +302,8 @@ struct executor *fiber_pool_executor(struct fiber_pool *pool)
 	return pool->executor;
 }
 
-/* The memory of a stack: a page that nobody may touch, the stack, the fiber. Zero-filled by the kernel. */
+/* The memory of a stack: a page that nobody may touch, the stack, the fiber. Zero-filled by the
+ * kernel. */
 static struct fiber *fiber_create(struct fiber_pool *pool)
 {
 	char *base = mmap(NULL, pool->map_bytes, PROT_READ | PROT_WRITE,
@@ -363,7 +371,8 @@ void fiber_park(void)
 	self->woken = false;
 }
 
-/* A wake that meets a fiber which waits for something else, or yields, is kept for its next park. */
+/* A wake that meets a fiber which waits for something else, or yields, is kept for its next park.
+ */
 void fiber_wake(struct fiber *fiber)
 {
 	CHECK(fiber->state != FIBER_IDLE);

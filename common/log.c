@@ -15,8 +15,8 @@ enum { LOG_LINE_BYTES_MAX = 4096, LOG_TEXT_BYTES_MAX = 2048 };
 /* Where lines go instead of to a descriptor. */
 enum { LOG_FD_SYSLOG = -1 };
 
-/* The one global mutable state. Each field is read on its own; a line that is written while log_open
- * runs may go to either place, never to none. */
+/* The one global mutable state. Each field is read on its own; a line that is written while
+ * log_open runs may go to either place, never to none. */
 static struct {
 	atomic_int level;
 	atomic_int fd;
@@ -33,8 +33,8 @@ static const char *ident_or_default(void)
 	return ident ? ident : "s3mount";
 }
 
-/* A second log_open for a file takes over the descriptor of the first one, so that no thread that is
- * about to write to it can hit a descriptor that was closed and given to something else. */
+/* A second log_open for a file takes over the descriptor of the first one, so that no thread that
+ * is about to write to it can hit a descriptor that was closed and given to something else. */
 static int open_file(const char *path)
 {
 	int old = atomic_load(&state.fd);
@@ -119,16 +119,18 @@ static size_t put_prefix(char *line, size_t size, enum log_level level, int fd)
 	struct tm utc;
 	int len;
 
-	/* At a terminal a time stamp is noise, unless someone follows what happens in which order. */
+	/* At a terminal a time stamp is noise, unless someone follows what happens in which order.
+	 */
 	if (fd == STDERR_FILENO && !log_enabled(LOG_LEVEL_DEBUG)) {
 		len = snprintf(line, size, "%.64s: %s: ", ident, level_names[level]);
 		return (size_t)len;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
-	len = snprintf(line, size, "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ %.64s[%d] %s: ",
-		       utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-		       utc.tm_sec, now.tv_nsec / 1000, ident, (int)getpid(), level_names[level]);
+	len = snprintf(line, size,
+		       "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ %.64s[%d] %s: ", utc.tm_year + 1900,
+		       utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+		       now.tv_nsec / 1000, ident, (int)getpid(), level_names[level]);
 	return (size_t)len;
 }
 

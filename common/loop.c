@@ -1,8 +1,8 @@
-/* The post queue is a stack of tasks that any thread pushes to and that the owner takes as a whole and turns
- * round. A post costs one atomic exchange; the system call of the wake-up is made only by the one poster
- * that finds the owner asleep, or about to be. Why no wake-up is lost: the owner says "asleep" and then
- * looks at the queue, a poster pushes and then looks whether the owner is asleep; all four accesses are
- * sequentially consistent, so at least one of the two sees the other.
+/* The post queue is a stack of tasks that any thread pushes to and that the owner takes as a whole
+ * and turns round. A post costs one atomic exchange; the system call of the wake-up is made only by
+ * the one poster that finds the owner asleep, or about to be. Why no wake-up is lost: the owner
+ * says "asleep" and then looks at the queue, a poster pushes and then looks whether the owner is
+ * asleep; all four accesses are sequentially consistent, so at least one of the two sees the other.
  *
  * The eventfd is watched edge-triggered: each write gives one event, and nobody has to read it.
  */
@@ -124,7 +124,8 @@ static void heap_down(struct loop *loop, size_t position, struct heap_node node)
 
 		if (child >= loop->timer_count)
 			break;
-		if (child + 1 < loop->timer_count && loop->heap[child + 1].key < loop->heap[child].key)
+		if (child + 1 < loop->timer_count &&
+		    loop->heap[child + 1].key < loop->heap[child].key)
 			child++;
 		if (node.key <= loop->heap[child].key)
 			break;
@@ -163,7 +164,8 @@ static void loop_timer_set(struct executor *executor, struct timer *timer, uint6
 
 	loop_timer_cancel(executor, timer);
 	if (loop->timer_count == loop->timer_capacity) {
-		const size_t capacity = loop->timer_capacity ? loop->timer_capacity * 2 : TIMERS_FIRST;
+		const size_t capacity = loop->timer_capacity ? loop->timer_capacity * 2
+							     : TIMERS_FIRST;
 
 		/* Without a timer a wait would have no end, and arming has no way to fail. */
 		loop->heap = reallocarray(loop->heap, capacity, sizeof(*loop->heap));
@@ -348,7 +350,8 @@ int loop_watch(struct loop *loop, struct loop_watch *watch, uint32_t events)
 
 void loop_unwatch(struct loop *loop, struct loop_watch *watch)
 {
-	struct epoll_event unused = {0}; /* Linux before 2.6.9 wanted one, and so do some sanitizers */
+	struct epoll_event unused = {
+		0}; /* Linux before 2.6.9 wanted one, and so do some sanitizers */
 
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, &unused);
 	/* It may be ready in the batch that is being handed out. */

@@ -1,10 +1,10 @@
-/* Two arrays: entries in the order of insertion, and an open-addressing table of indices into them. So
- * iteration does not depend on the hash, which is seeded at random per map: whoever may name objects in
- * a bucket cannot make the lookups of a mount slow.
+/* Two arrays: entries in the order of insertion, and an open-addressing table of indices into them.
+ * So iteration does not depend on the hash, which is seeded at random per map: whoever may name
+ * objects in a bucket cannot make the lookups of a mount slow.
  *
- * A removed entry stays as a hole, its slot as a tombstone, until the entries are full and are rebuilt.
- * Invariant: each used slot belongs to one entry or hole, so that a table with as many slots as
- * TABLE_SLOTS says always has a free one and every probe ends.
+ * A removed entry stays as a hole, its slot as a tombstone, until the entries are full and are
+ * rebuilt. Invariant: each used slot belongs to one entry or hole, so that a table with as many
+ * slots as TABLE_SLOTS says always has a free one and every probe ends.
  */
 #include "common/map.h"
 
@@ -19,8 +19,8 @@ enum {
 	SLOT_FREE = 0,
 	ENTRIES_FIRST = 8,
 };
-#define SLOT_TOMBSTONE UINT32_MAX
-#define ENTRIES_MAX (UINT32_C(1) << 30)
+#define SLOT_TOMBSTONE	     UINT32_MAX
+#define ENTRIES_MAX	     (UINT32_C(1) << 30)
 #define TABLE_SLOTS(entries) ((size_t)(entries)*2)
 
 struct entry {
@@ -35,9 +35,9 @@ struct entry {
 
 struct map {
 	struct entry *entries;
-	uint32_t *slots;        /* SLOT_FREE, SLOT_TOMBSTONE or 1 + index of the entry */
-	uint32_t capacity;      /* of entries; a power of two; 0 before the first insertion */
-	uint32_t used;          /* entries and holes */
+	uint32_t *slots;   /* SLOT_FREE, SLOT_TOMBSTONE or 1 + index of the entry */
+	uint32_t capacity; /* of entries; a power of two; 0 before the first insertion */
+	uint32_t used;	   /* entries and holes */
 	uint32_t live;
 	bool text_keys;
 	uint64_t seed[2];
@@ -175,7 +175,8 @@ static int make_room(struct map *map)
 		return 0;
 	if (map->live >= ENTRIES_MAX / 2)
 		return -ENOMEM;
-	/* At least a quarter of the new capacity is free, so rebuilding is paid by as many insertions. */
+	/* At least a quarter of the new capacity is free, so rebuilding is paid by as many
+	 * insertions. */
 	while (capacity - capacity / 4 <= map->live)
 		capacity *= 2;
 	entries = malloc(capacity * sizeof(*entries));
@@ -295,7 +296,8 @@ void *map_remove_u64(struct map *map, uint64_t key)
 	return remove_slot(map, lookup(map, NULL, key));
 }
 
-bool map_next(const struct map *map, size_t *position, const char **key, uint64_t *key_u64, void **value)
+bool map_next(const struct map *map, size_t *position, const char **key, uint64_t *key_u64,
+	      void **value)
 {
 	while (*position < map->used) {
 		const struct entry *entry = &map->entries[(*position)++];

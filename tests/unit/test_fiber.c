@@ -514,14 +514,16 @@ static void the_promised_stack_is_there(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_fiber_runs_at_once_until_it_parks_and_a_wake_never_resumes_inline),
+		cmocka_unit_test(
+			a_fiber_runs_at_once_until_it_parks_and_a_wake_never_resumes_inline),
 		cmocka_unit_test(one_wake_before_the_park_is_remembered_and_only_one),
 		cmocka_unit_test(a_fiber_may_start_a_fiber_and_goes_on_when_that_parks),
 		cmocka_unit_test(waiters_are_woken_in_the_order_in_which_they_came),
 		cmocka_unit_test(a_wait_ends_at_its_deadline_and_leaves_the_queue),
 		cmocka_unit_test(a_deadline_in_the_past_still_lets_others_run_first),
 		cmocka_unit_test(an_interrupt_ends_an_interruptible_wait_and_leaves_the_queue),
-		cmocka_unit_test(an_interrupt_passes_a_plain_wait_and_ends_the_next_interruptible_one),
+		cmocka_unit_test(
+			an_interrupt_passes_a_plain_wait_and_ends_the_next_interruptible_one),
 		cmocka_unit_test(the_next_user_of_a_stack_inherits_neither_wake_nor_interrupt),
 		cmocka_unit_test(a_wake_during_a_wait_is_kept_for_the_next_park),
 		cmocka_unit_test(a_sleep_ends_at_its_deadline_or_by_an_interrupt),

@@ -54,7 +54,7 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tools units demo check check-unit check-mount check-swarm lint format install bench \
+.PHONY: all tools units demo check check-unit check-mount check-swarm lint format fuzz install bench \
 	plugin clean deps help print-version FORCE
 
 ## Build the programs into build/bin (SAN=address,undefined or SAN=thread: with sanitizers)
@@ -92,6 +92,10 @@ lint: | $(BUILD)/.packages
 ## Rewrite the C sources in the project's style
 format:
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
+
+## Fuzz the parsers of what comes from outside (SECONDS=60 for each)
+fuzz:
+	@tests/fuzz/run.sh $(or $(SECONDS),60)
 
 ## Install s3mount, its man page and the mount(8) helper (DESTDIR, PREFIX)
 install: $(BIN)/s3mount $(BUILD)/s3mount.8

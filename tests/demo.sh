@@ -70,7 +70,7 @@ program=$PWD/build/bin
 
 title "2. An S3 server of our own on this machine"
 S3SERVER_ACCESS_KEY=$AWS_ACCESS_KEY_ID S3SERVER_SECRET_KEY=$AWS_SECRET_ACCESS_KEY \
-	build/bin/s3server --port 0 --dir "$work/server" >"$work/server.log" 2>&1 &
+	build/bin/s3server --port 0 --root "$work/server" >"$work/server.log" 2>&1 &
 server=$!
 endpoint=
 for _ in $(seq 100); do

@@ -163,7 +163,7 @@ class Embedded(Server):
     def start_front(self):
         (self.dir / "data").mkdir(exist_ok=True)
         self.front = Process(
-            [BIN / "s3server", "--port", self.port, "--dir", self.dir / "data"],
+            [BIN / "s3server", "--port", self.port, "--root", self.dir / "data", "--region", REGION],
             self.dir / "log", self.environment(S3SERVER_ACCESS_KEY=ACCESS_KEY,
                                                S3SERVER_SECRET_KEY=SECRET_KEY))
 

@@ -33,7 +33,7 @@ static int explain_access(const struct s3_config *config, const struct os_result
 			"%s refuses the request because the clock of this machine is wrong "
 			"(%s); set the clock",
 			where, result->message);
-	if (is(result->code, "InvalidAccessKeyId"))
+	if (is(result->code, "InvalidAccessKeyId") || is(result->code, "XAdminUserNotFound"))
 		return error_set(error, result->err,
 				 "%s does not know the access key that comes from %s "
 				 "(InvalidAccessKeyId); check the key, and that it belongs to this "
@@ -140,6 +140,10 @@ int s3_explain(const struct s3_config *config, const struct os_request *request,
 	case -ENOENT: return explain_protocol(config, result, where, error);
 	case -EINVAL: return explain_request(config, result, where, error);
 	case -EIO:
+		if (!result->http_status)
+			return error_set(error, result->err,
+					 "%s; check the endpoint, and whether it is http or https",
+					 result->message);
 		return error_set(error, result->err,
 				 "%s is failing (HTTP %d%s%s, %s); try again later", where,
 				 result->http_status, result->code[0] ? " " : "", result->code,

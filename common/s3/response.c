@@ -42,6 +42,12 @@ int s3_code_status(const char *code)
 	return 400;
 }
 
+/* A 404 that is about something else must not be taken for a deletion. HEAD has no code. */
+static bool is_absence(const char *code)
+{
+	return !*code || string_has_prefix(code, "NoSuch") || is(code, "NotFound");
+}
+
 int s3_error_errno(const struct os_request *request, int status, const char *code)
 {
 	bool write = request->op == OS_PUT || request->op == OS_MPU_COMPLETE;
@@ -49,7 +55,8 @@ int s3_error_errno(const struct os_request *request, int status, const char *cod
 	if (is(code, "NoSuchBucket"))
 		return -ENXIO;
 	if (is(code, "InvalidAccessKeyId") || is(code, "SignatureDoesNotMatch") ||
-	    is(code, "ExpiredToken") || is(code, "InvalidToken"))
+	    is(code, "ExpiredToken") || is(code, "InvalidToken") ||
+	    is(code, "XAdminUserNotFound")) /* versitygw's word for an unknown access key */
 		return -EACCES;
 	switch (status) {
 	case 304: return -EALREADY;
@@ -60,7 +67,7 @@ int s3_error_errno(const struct os_request *request, int status, const char *cod
 		 */
 		if (write && request->condition.if_match && !is(code, "NoSuchUpload"))
 			return -ESTALE;
-		return -ENOENT;
+		return is_absence(code) ? -ENOENT : -EINVAL;
 	case 409: return -EBUSY;
 	case 412: return -ESTALE;
 	case 416: return -ERANGE;

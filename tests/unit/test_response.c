@@ -130,6 +130,10 @@ static void failures_become_the_errno_that_is_promised(void **state)
 		{OS_DELETE, "\"e\"", 412, ERROR("PreconditionFailed"), -ESTALE},
 		{OS_MPU_ABORT, NULL, 404, ERROR("NoSuchUpload"), 0},
 		{OS_DELETE, NULL, 404, ERROR("NoSuchBucket"), -ENXIO},
+		/* nor does a 404 about something else */
+		{OS_GET, NULL, 404, ERROR("XAdminUserNotFound"), -EACCES},
+		{OS_GET, NULL, 404, ERROR("NoSuchWhatever"), -ENOENT},
+		{OS_GET, NULL, 404, ERROR("TenantUnknown"), -EINVAL},
 		/* the page of something that is not S3 says nothing about the key */
 		{OS_GET, NULL, 404, "<html>not here</html>", -EPROTO},
 		{OS_DELETE, NULL, 404, "not here", -EPROTO},

@@ -83,6 +83,8 @@ static void fetch_done(struct os_request *request)
 		content->failures++;
 		content->failure = request->result.err;
 	}
+	/* Its range was added as one piece and may only have been merged: splitting it may lack memory, and then
+	 * nobody could ever fetch the rest. */
 	CHECK(extent_remove(&content->inflight, fetch->start, fetch->end) == 0);
 	list_remove(&fetch->link);
 	wait_wake_all(&content->progress);

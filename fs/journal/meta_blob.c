@@ -24,7 +24,9 @@ static unsigned char *put_string(unsigned char *out, const char *text)
 	size_t len = strlen(text);
 
 	out = put_number(out, len);
-	memcpy(out, text, len);
+	/* Without the NUL: the length stands before it. */
+	for (size_t i = 0; i < len; i++)
+		out[i] = (unsigned char)text[i];
 	return out + len;
 }
 

@@ -1,118 +1,201 @@
-/* multipart.c — a multipart upload by plan, parts side by side; part of upload.h. */
+#include "fs/upload/multipart.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/log.h"
-#include "fs/upload/upload.h"
 
 struct part_job {
-	struct s3_batch_item item;
+	struct os_request request;
 	struct multipart *multipart;
 	struct os_source whole;
-	uint64_t start;
+	struct blob *blob; /* reference or NULL */
+	char *source, *etag;
 	size_t index;
 };
 
-struct multipart {
-	struct uploader *uploader;
-	const struct upload_job *job;
-	char upload_id[OS_UPLOAD_ID_MAX];
-	uint64_t intent;
-	struct os_part *parts;
-	struct upload_outcome *outcome;
-	int err; /* the first failure of a part */
-};
-
-static int read_part(void *context, void *data, size_t len, uint64_t offset)
+static void part_free(struct part_job *part)
 {
-	struct part_job *part = context;
-
-	return part->whole.read(part->whole.context, data, len, part->start + offset);
-}
-
-static void part_finished(struct s3_batch_item *item)
-{
-	struct part_job *part = container_of(item, struct part_job, item);
-	struct multipart *multipart = part->multipart;
-
-	if (item->request.result.err && !multipart->err) {
-		multipart->err = item->request.result.err;
-		upload_outcome_from(multipart->outcome, &item->request.result);
-	}
-	memcpy(multipart->parts[part->index].etag, item->request.result.etag, OS_ETAG_MAX);
-	os_request_free_result(&item->request);
+	os_request_free_result(&part->request);
+	blob_unref(part->blob);
+	free(part->source);
+	free(part->etag);
 	free(part);
 }
 
-static int start_part(struct multipart *multipart, struct s3_batch *batch,
-                      const struct plan_part *planned, size_t index)
+static int read_part(void *context, void *data, size_t len, uint64_t offset)
 {
-	const struct upload_job *job = multipart->job;
-	struct part_job *part = calloc(1, sizeof(*part));
+	struct part_job *job = context;
 
-	if (!part)
-		return -ENOMEM;
-	part->multipart = multipart;
-	part->whole = job->body;
-	part->start = planned->start;
-	part->index = index;
-	multipart->parts[index].number = (unsigned)index + 1;
-	part->item.finished = part_finished;
-	part->item.request = (struct os_request){
-	        .op = planned->copy ? OS_MPU_PART_COPY : OS_MPU_PART,
-	        .key = job->key,
+	return job->whole.read(job->whole.context, data, len,
+	                       job->multipart->parts[job->index].start + offset);
+}
+
+static void part_done(struct os_request *request)
+{
+	struct part_job *job = request->user;
+	struct multipart *multipart = job->multipart;
+	struct multipart_part *part = &multipart->parts[job->index];
+
+	part->running = false;
+	part->done = request->result.err == 0;
+	if (request->result.err && !multipart->failure.err)
+		upload_outcome_from(&multipart->failure, &request->result);
+	memcpy(part->etag, request->result.etag, OS_ETAG_MAX);
+	multipart->running--;
+	wait_wake_all(&multipart->changed);
+	part_free(job);
+}
+
+static struct part_job *part_new(struct multipart *multipart, size_t index, uint64_t start,
+                                 uint64_t end)
+{
+	struct part_job *job = index < OS_PART_COUNT_MAX ? calloc(1, sizeof(*job)) : NULL;
+	struct multipart_part *part = job ? &multipart->parts[index] : NULL;
+
+	if (!job)
+		return NULL;
+	job->multipart = multipart;
+	job->index = index;
+	*part = (struct multipart_part){.start = start, .end = end, .running = true};
+	if (index >= multipart->count)
+		multipart->count = index + 1;
+	multipart->running++;
+	job->request = (struct os_request){
+	        .key = multipart->key,
 	        .upload_id = multipart->upload_id,
 	        .part_number = (unsigned)index + 1,
 	        .deadline = env_after(multipart->uploader->env, DEADLINE_BULK),
+	        .done = part_done,
+	        .user = job,
 	};
-	if (planned->copy) {
-		part->item.request.source_key = job->key;
-		part->item.request.source_if_match = job->base_etag;
-		part->item.request.has_range = true;
-		part->item.request.range_first = planned->start;
-		part->item.request.range_len = planned->end - planned->start;
-	} else {
-		part->item.request.body = (struct os_source){read_part, part,
-		                                             planned->end - planned->start};
-	}
-	s3_batch_submit(batch, &part->item);
+	return job;
+}
+
+int multipart_send(struct multipart *multipart, size_t index, uint64_t start, uint64_t end,
+                   const struct os_source *body, struct blob *blob)
+{
+	struct part_job *job = part_new(multipart, index, start, end);
+
+	if (!job)
+		return -ENOMEM;
+	job->whole = *body;
+	job->blob = blob ? blob_ref(blob) : NULL;
+	job->request.op = OS_MPU_PART;
+	job->request.body = (struct os_source){read_part, job, end - start};
+	objstore_submit(multipart->uploader->env->store, &job->request);
 	return 0;
 }
 
-static int create(struct multipart *multipart)
+int multipart_send_copy(struct multipart *multipart, size_t index, uint64_t start, uint64_t end,
+                        const char *source, const char *etag)
 {
-	struct uploader *uploader = multipart->uploader;
-	const struct upload_job *job = multipart->job;
+	struct part_job *job = part_new(multipart, index, start, end);
+
+	if (!job)
+		return -ENOMEM;
+	job->source = string_copy(source);
+	job->etag = string_copy(etag);
+	job->request.op = OS_MPU_PART_COPY;
+	job->request.source_key = job->source;
+	job->request.source_if_match = job->etag;
+	job->request.has_range = true;
+	job->request.range_first = start;
+	job->request.range_len = end - start;
+	objstore_submit(multipart->uploader->env->store, &job->request);
+	return 0;
+}
+
+void multipart_touch(struct multipart *multipart, uint64_t start, uint64_t end)
+{
+	for (size_t i = 0; i < multipart->count; i++) {
+		struct multipart_part *part = &multipart->parts[i];
+
+		if ((part->running || part->done) && part->start < end && part->end > start)
+			part->stale = true;
+	}
+}
+
+bool multipart_has(const struct multipart *multipart, size_t index, uint64_t start, uint64_t end)
+{
+	const struct multipart_part *part = &multipart->parts[index];
+
+	return index < multipart->count && part->done && !part->stale && part->start == start &&
+	       part->end == end;
+}
+
+void multipart_wait(struct multipart *multipart)
+{
+	while (multipart->running > 0)
+		fiber_wait(&multipart->changed, DEADLINE_NONE, WAIT_PLAIN);
+}
+
+static int create(struct multipart *multipart, const struct os_meta *headers,
+                  const char *content_type, struct upload_outcome *outcome)
+{
 	struct os_request request = {
 	        .op = OS_MPU_CREATE,
-	        .key = job->key,
-	        .meta = job->meta,
-	        .headers = job->headers,
-	        .content_type = job->content_type,
+	        .key = multipart->key,
+	        .meta = &multipart->meta,
+	        .headers = headers,
+	        .content_type = content_type,
 	};
-	struct journal_intent intent;
-	uint64_t sequence;
-	int err = env_s3(uploader->env, &request);
+	int err = env_s3(multipart->uploader->env, &request);
 
+	upload_outcome_from(outcome, &request.result);
+	if (!err)
+		memcpy(multipart->upload_id, request.result.upload_id, OS_UPLOAD_ID_MAX);
+	os_request_free_result(&request);
+	return err;
+}
+
+static int note_intent(struct multipart *multipart, struct upload_outcome *outcome)
+{
+	struct journal *journal = multipart->uploader->env->journal;
+	struct journal_intent intent;
+	int err;
+
+	multipart->intent = uploader_intent_id(multipart->uploader);
+	intent = (struct journal_intent){multipart->intent, INTENT_MPU, multipart->key,
+	                                 multipart->upload_id, ""};
+	err = journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
 	if (err) {
-		upload_outcome_from(multipart->outcome, &request.result);
-		os_request_free_result(&request);
+		outcome->err = err;
+		snprintf(outcome->message, sizeof(outcome->message), "the journal failed: %s",
+		         strerror(-err));
+	}
+	return err;
+}
+
+int multipart_begin(struct uploader *uploader, const char *key, const struct os_meta *meta,
+                    const struct os_meta *headers, const char *content_type,
+                    struct upload_outcome *outcome, struct multipart **out)
+{
+	struct multipart *multipart = calloc(1, sizeof(*multipart));
+	int err = multipart ? 0 : -ENOMEM;
+
+	if (!err) {
+		multipart->uploader = uploader;
+		wait_queue_init(&multipart->changed);
+		multipart->key = string_copy(key);
+		multipart->parts = calloc(OS_PART_COUNT_MAX, sizeof(*multipart->parts));
+		err = multipart->key && multipart->parts ? 0 : -ENOMEM;
+	}
+	if (!err)
+		err = os_meta_copy(&multipart->meta, meta);
+	outcome->err = err;
+	if (!err)
+		err = create(multipart, headers, content_type, outcome);
+	if (!err)
+		err = note_intent(multipart, outcome);
+	if (err && multipart) {
+		multipart_end(multipart, false);
 		return err;
 	}
-	memcpy(multipart->upload_id, request.result.upload_id, OS_UPLOAD_ID_MAX);
-	os_request_free_result(&request);
-	multipart->intent = uploader_intent_id(uploader);
-	intent = (struct journal_intent){multipart->intent, INTENT_MPU, job->key,
-	                                 multipart->upload_id, ""};
-	sequence = journal_put_intent(uploader->env->journal, &intent);
-	err = journal_wait(uploader->env->journal, sequence, JOURNAL_COMMITTED);
-	if (err) {
-		multipart->outcome->err = err;
-		snprintf(multipart->outcome->message, sizeof(multipart->outcome->message),
-		         "the journal failed: %s", strerror(-err));
-	}
+	*out = multipart;
 	return err;
 }
 
@@ -120,69 +203,101 @@ static void abort_upload(struct multipart *multipart)
 {
 	struct os_request request = {
 	        .op = OS_MPU_ABORT,
-	        .key = multipart->job->key,
+	        .key = multipart->key,
 	        .upload_id = multipart->upload_id,
 	};
 	int err = env_s3(multipart->uploader->env, &request);
 
 	/* The intent stays when the abort failed: the next mount tries again. */
-	if (err == 0)
-		journal_drop_intent(multipart->uploader->env->journal, multipart->intent);
-	else
+	if (err && err != -ENOENT)
 		log_warning("cannot abort the multipart upload of %s: %s; the next mount will",
-		            multipart->job->key, request.result.message);
+		            multipart->key, request.result.message);
+	else if (multipart->intent)
+		journal_drop_intent(multipart->uploader->env->journal, multipart->intent);
 	os_request_free_result(&request);
 }
 
-static void complete(struct multipart *multipart, size_t count, bool *ambiguous)
+void multipart_end(struct multipart *multipart, bool completed)
 {
-	struct uploader *uploader = multipart->uploader;
-	bool can = uploader->can.complete;
+	multipart_wait(multipart);
+	if (completed)
+		journal_drop_intent(multipart->uploader->env->journal, multipart->intent);
+	else if (multipart->upload_id[0])
+		abort_upload(multipart);
+	os_meta_free(&multipart->meta);
+	free(multipart->parts);
+	free(multipart->key);
+	free(multipart);
+}
+
+static void complete(struct multipart *multipart, const struct upload_job *job, size_t count,
+                     struct upload_outcome *outcome, bool *ambiguous)
+{
+	bool can = multipart->uploader->can.complete;
+	struct os_part *parts = calloc(count, sizeof(*parts));
 	struct os_request request = {
 	        .op = OS_MPU_COMPLETE,
-	        .key = multipart->job->key,
+	        .key = multipart->key,
 	        .upload_id = multipart->upload_id,
-	        .parts = multipart->parts,
+	        .parts = parts,
 	        .part_count = count,
-	        .condition = upload_condition(multipart->job, can, can),
-	        .deadline = env_after(uploader->env, DEADLINE_BULK),
+	        .condition = upload_condition(job, can, can),
+	        .deadline = env_after(multipart->uploader->env, DEADLINE_BULK),
 	};
-	int err = env_s3(uploader->env, &request);
+	int err;
 
-	upload_outcome_from(multipart->outcome, &request.result);
+	if (!parts) {
+		outcome->err = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		parts[i].number = (unsigned)i + 1;
+		memcpy(parts[i].etag, multipart->parts[i].etag, OS_ETAG_MAX);
+	}
+	err = env_s3(multipart->uploader->env, &request);
+	upload_outcome_from(outcome, &request.result);
 	/* A retry of a Complete that took effect finds the upload gone: as good as a lost reply. */
 	*ambiguous = request.result.ambiguous || err == -ENOENT;
 	os_request_free_result(&request);
-	if (err == 0)
-		journal_drop_intent(uploader->env->journal, multipart->intent);
+	free(parts);
+}
+
+static int send_planned(struct multipart *multipart, const struct upload_job *job,
+                        const struct plan_part *part, size_t index)
+{
+	if (part->copy)
+		return multipart_send_copy(multipart, index, part->start, part->end, job->key,
+		                           job->base_etag);
+	return multipart_send(multipart, index, part->start, part->end, &job->body, NULL);
 }
 
 void multipart_upload(struct uploader *uploader, const struct upload_job *job, const struct plan *plan,
                       struct upload_outcome *outcome, bool *ambiguous)
 {
-	struct multipart multipart = {.uploader = uploader, .job = job, .outcome = outcome};
-	struct s3_batch batch;
-	int err;
+	struct multipart *multipart = job->early ? *job->early : NULL;
+	int err = 0;
 
 	*ambiguous = false;
-	multipart.parts = calloc(plan->count, sizeof(*multipart.parts));
-	if (!multipart.parts) {
-		outcome->err = -ENOMEM;
+	if (job->early)
+		*job->early = NULL; /* ours now */
+	if (!multipart && multipart_begin(uploader, job->key, job->meta, job->headers,
+	                                  job->content_type, outcome, &multipart))
 		return;
+	multipart_wait(multipart);
+	for (size_t i = 0; i < plan->count && !multipart->failure.err && !err; i++) {
+		if (multipart_has(multipart, i, plan->parts[i].start, plan->parts[i].end))
+			continue;
+		while (multipart->running >= uploader->width)
+			fiber_wait(&multipart->changed, DEADLINE_NONE, WAIT_PLAIN);
+		err = send_planned(multipart, job, &plan->parts[i], i);
 	}
-	err = create(&multipart);
-	if (!err) {
-		s3_batch_init(&batch, uploader->env, uploader->width);
-		for (size_t i = 0; i < plan->count && !multipart.err && !err; i++)
-			err = start_part(&multipart, &batch, &plan->parts[i], i);
-		s3_batch_wait(&batch);
-		if (!multipart.err && !err)
-			complete(&multipart, plan->count, ambiguous);
-		else
-			outcome->err = multipart.err ? multipart.err : err;
-	}
+	multipart_wait(multipart);
+	outcome->err = err;
+	if (multipart->failure.err)
+		*outcome = multipart->failure;
+	if (!outcome->err)
+		complete(multipart, job, plan->count, outcome, ambiguous);
+	outcome->meta_differs = !outcome->err && !os_meta_equal(&multipart->meta, job->meta);
 	/* An upload id completes at most once, so an abort after a lost reply undoes nothing. */
-	if (outcome->err && multipart.upload_id[0])
-		abort_upload(&multipart);
-	free(multipart.parts);
+	multipart_end(multipart, outcome->err == 0);
 }

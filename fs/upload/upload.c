@@ -33,6 +33,19 @@ uint64_t uploader_intent_id(struct uploader *uploader)
 	return uploader->next_intent++;
 }
 
+bool os_meta_equal(const struct os_meta *a, const struct os_meta *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const char *other = os_meta_get(b, a->items[i].name);
+
+		if (!other || strcmp(other, a->items[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
 void upload_outcome_from(struct upload_outcome *outcome, const struct os_result *result)
 {
 	outcome->err = result->err;

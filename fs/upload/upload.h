@@ -21,6 +21,8 @@ struct upload_capabilities {
 	bool delete;                          /* DeleteObject, If-Match */
 };
 
+struct multipart;
+
 struct uploader {
 	struct env *env;
 	struct upload_capabilities can;
@@ -46,12 +48,14 @@ struct upload_job {
 	const char *content_type;
 	uint64_t base_len;                /* bytes from the start that equal base_etag's outside of changed; 0: all is new */
 	const struct extent_set *changed;
+	struct multipart **early; /* an upload that has begun already, taken over; NULL or *early NULL: none */
 };
 
 struct upload_outcome {
 	int err;                  /* 0 published; -ESTALE a foreign version is there; -EFBIG; else as os_result */
 	char etag[OS_ETAG_MAX];   /* of the published object; with -ESTALE: of the foreign one */
 	char code[64], message[256];
+	bool meta_differs;        /* published with the metadata of an upload that began earlier */
 };
 
 void upload_run(struct uploader *uploader, const struct upload_job *job, struct upload_outcome *outcome);
@@ -79,6 +83,7 @@ int upload_probe(struct uploader *uploader, const char *prefix, struct os_result
                  void (*set_unquoted)(void *context, bool unquoted), void *context);
 
 /* internal to fs/upload */
+bool os_meta_equal(const struct os_meta *a, const struct os_meta *b);
 void upload_outcome_from(struct upload_outcome *outcome, const struct os_result *result);
 void multipart_upload(struct uploader *uploader, const struct upload_job *job, const struct plan *plan,
                       struct upload_outcome *outcome, bool *ambiguous);

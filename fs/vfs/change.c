@@ -134,6 +134,7 @@ int change_begin(struct inode *inode, unsigned what)
 		list_append(&vfs->dirty, &inode->dirty_link);
 		inode->due = DEADLINE_NONE;
 		inode->retries = 0;
+		inode->stream_failed = false;
 		inode_get(inode);
 	}
 	inode->dirty |= what;
@@ -172,6 +173,7 @@ void change_settle(struct inode *inode)
 
 void change_forget(struct inode *inode)
 {
+	stream_drop(inode);
 	if (inode->persisted) {
 		journal_drop_node(inode->vfs->env->journal, inode->ino);
 		inode->persisted = false;

@@ -57,6 +57,7 @@ int file_truncate(struct inode *inode, uint64_t size)
 	}
 	inode_touch(inode, true);
 	change_note(inode, NODE_DIRTY_DATA);
+	stream_note(inode, size < old ? size : old, UINT64_MAX);
 	return change_wait(inode, sequence);
 }
 
@@ -167,6 +168,7 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 		sequence = journal_add_extent(vfs->env->journal, inode->ino, offset, offset + len);
 	inode_touch(inode, true);
 	change_note(inode, NODE_DIRTY_DATA);
+	stream_note(inode, offset, offset + len);
 	err = change_wait(inode, sequence);
 	return err ? err : (ssize_t)len;
 }

@@ -82,7 +82,7 @@ struct inode *inode_get(struct inode *inode)
 
 static void inode_free(struct inode *inode)
 {
-	CHECK(!inode_is_dirty(inode) && !inode->publishing);
+	CHECK(!inode_is_dirty(inode) && !inode->publishing && !inode->stream);
 	map_remove_u64(inode->vfs->inodes, inode->ino);
 	if (inode->content)
 		content_abandon(inode->content, false);

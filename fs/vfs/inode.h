@@ -100,6 +100,9 @@ struct inode {
 	uint64_t dirty_sequence; /* of the journal: the record that makes writes survive */
 	uint64_t dirty_since;    /* wall */
 	bool persisted;          /* has a row in the journal */
+	struct multipart *stream; /* of a large file that goes while it is written */
+	bool stream_pumping, stream_closing, stream_failed;
+	uint64_t stream_reach;   /* where the newest write began: what is below is probably final */
 	int error;               /* returned at the next fsync or close, once */
 	char *error_text;
 };
@@ -167,6 +170,14 @@ void publish_quiesce(struct inode *inode); /* until no publication of it is unde
 int inode_take_error(struct inode *inode);
 void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char *text);
 /* the timer of vfs->pump is set up by vfs_create_instance */
+/* The metadata that goes with the object. Errors: -E2BIG, -ENOMEM. */
+int publish_metadata(struct inode *inode, struct os_meta *meta);
+/* stream.c */
+void stream_note(struct inode *inode, uint64_t start, uint64_t end); /* after a change of [start, end) */
+/* The upload that has begun, its parts at rest, or NULL; the caller owns it. No wait between its return and the
+ * freeze may let the file change unnoticed. In a fiber. */
+struct multipart *stream_take(struct inode *inode, const char *key);
+void stream_drop(struct inode *inode);
 /* conflict.c */
 int conflict_keep_both(struct inode *inode, const char *foreign_etag);
 

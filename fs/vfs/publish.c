@@ -11,9 +11,11 @@
 
 #include "common/check.h"
 #include "common/log.h"
+#include "fs/upload/multipart.h"
 #include "fs/vfs/inode.h"
 
 enum { PUBLISH_PARALLEL = 16, SCAN_MAX = 64 };
+#define ATTRIBUTES_LATER (NSEC_PER_SEC / 2)
 #define RETRY_FIRST (NSEC_PER_SEC / 2)
 #define RETRY_MAX (30 * NSEC_PER_SEC)
 #define RETRY_HOPELESS (60 * NSEC_PER_SEC)
@@ -54,8 +56,7 @@ int inode_take_error(struct inode *inode)
 	return err;
 }
 
-/* The metadata that goes with the object. Errors: -E2BIG, -ENOMEM. */
-static int encode(struct inode *inode, struct os_meta *meta)
+int publish_metadata(struct inode *inode, struct os_meta *meta)
 {
 	int err = os_meta_copy(meta, &inode->meta);
 
@@ -167,18 +168,23 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	                         .put_id = inode->put_id,
 	                         .meta = &meta,
 	                         .headers = &inode->headers};
+	struct multipart *early = stream_take(inode, key);
 	char *base, *type;
 
+	job.early = &early;
 	outcome->err = freeze(inode, key, &job, &body);
-	if (outcome->err)
+	if (outcome->err) {
+		if (early)
+			multipart_end(early, false);
 		return;
+	}
 	base = string_copy(inode->etag ? inode->etag : "");
 	type = string_copy(inode->content_type && inode->content_type[0]
 	                           ? inode->content_type
 	                           : attributes_content_type(inode->attributes.mode));
 	job.base_etag = base;
 	job.content_type = type;
-	outcome->err = base && type ? encode(inode, &meta) : -ENOMEM;
+	outcome->err = base && type ? publish_metadata(inode, &meta) : -ENOMEM;
 	if (!outcome->err)
 		outcome->err = change_wait(inode, inode->dirty_sequence);
 	if (!outcome->err)
@@ -188,6 +194,12 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	if (!outcome->err)
 		take_published(inode, outcome, job.body.len);
 	thaw(inode, &body, outcome->err == 0);
+	if (!outcome->err && outcome->meta_differs) { /* its times, as a rule: they follow by a copy */
+		inode->dirty |= NODE_DIRTY_ATTR;
+		inode->generation++;
+	}
+	if (early)
+		multipart_end(early, false);
 	os_meta_free(&meta);
 	free(base);
 	free(type);
@@ -216,7 +228,7 @@ static void publish_attributes(struct inode *inode, const char *key, struct uplo
 	inode->frozen_generation = inode->generation;
 	inode->dirty_frozen |= inode->dirty;
 	inode->dirty = 0;
-	outcome->err = etag ? encode(inode, &meta) : -ENOMEM;
+	outcome->err = etag ? publish_metadata(inode, &meta) : -ENOMEM;
 	if (!outcome->err)
 		outcome->err = change_wait(inode, inode->dirty_sequence);
 	if (!outcome->err)
@@ -353,7 +365,7 @@ static void note_success(struct inode *inode)
 	}
 	env_put_id(inode->vfs->env, inode->put_id);
 	change_journal(inode);
-	inode->due = 0;
+	inode->due = inode->dirty & NODE_DIRTY_DATA ? 0 : env_after(inode->vfs->env, ATTRIBUTES_LATER);
 }
 
 static void publisher(void *argument)

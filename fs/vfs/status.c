@@ -3,80 +3,62 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "fs/vfs/inode.h"
 
-enum { STATUS_FILES = 20 };
+enum { STATUS_FILES = 20, STATUS_BYTES = 8000 };
 
-/* RFC 8259, section 7. Bytes that are not UTF-8 go through as they are: names are bytes. */
-static void put_string(struct buf *json, const char *text)
-{
-	buf_putc(json, '"');
-	for (; text && *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			buf_printf(json, "\\%c", c);
-		else if (c < 0x20)
-			buf_printf(json, "\\u%04x", c);
-		else
-			buf_putc(json, (char)c);
-	}
-	buf_putc(json, '"');
-}
-
-static void put_pending(const struct vfs *vfs, struct buf *json)
+static void put_pending(const struct vfs *vfs, struct json_writer *json)
 {
 	int64_t now = executor_wall(vfs->env->executor);
 	unsigned count = 0;
 
-	buf_puts(json, ",\"pending\":[");
+	json_begin_array(json, "pending");
 	LIST_FOREACH(node, &vfs->dirty)
 	{
 		struct inode *inode = container_of(node, struct inode, dirty_link);
 		char *key = NULL;
 
-		if (count == STATUS_FILES || json->len > 8000)
+		if (count++ == STATUS_FILES || json->out->len > STATUS_BYTES)
 			break;
 		if (inode_key(inode, &key))
 			continue;
-		buf_puts(json, count++ ? ",{\"key\":" : "{\"key\":");
-		put_string(json, key);
-		buf_printf(json, ",\"bytes\":%llu,\"age\":%.1f,\"publishing\":%s,\"attempts_failed\":%u}",
-		           (unsigned long long)inode_size(inode),
-		           (double)(now - (int64_t)inode->dirty_since) / (double)NSEC_PER_SEC,
-		           inode->publishing ? "true" : "false", inode->retries);
+		json_begin_object(json, NULL);
+		json_put_string(json, "key", key);
+		json_put_integer(json, "bytes", (int64_t)inode_size(inode));
+		json_put_integer(json, "age",
+		                 (now - (int64_t)inode->dirty_since) / (int64_t)NSEC_PER_SEC);
+		json_put_bool(json, "publishing", inode->publishing);
+		json_put_integer(json, "attempts_failed", inode->retries);
+		json_end_object(json);
 		free(key);
 	}
-	buf_putc(json, ']');
+	json_end_array(json);
 }
 
-void vfs_status(struct vfs *vfs, struct buf *json)
+void vfs_status(struct vfs *vfs, struct buf *out)
 {
 	struct vfs_pending pending = vfs_pending(vfs);
+	struct json_writer json = JSON_WRITER_INIT(out);
 
-	buf_puts(json, "{\"volume\":");
-	put_string(json, vfs->config.volume);
-	buf_printf(json, ",\"dirty_files\":%llu,\"dirty_bytes\":%llu,\"publishing\":%u",
-	           (unsigned long long)pending.files, (unsigned long long)pending.bytes,
-	           vfs->publishing);
-	buf_printf(json, ",\"cache_used\":%llu,\"cache_limit\":%llu,\"dirty_limit\":%llu",
-	           (unsigned long long)vfs->cache.used, (unsigned long long)vfs->cache.limit,
-	           (unsigned long long)vfs->cache.dirty_limit);
-	buf_printf(json, ",\"published\":%llu,\"conflicts\":%llu,\"failures\":%llu,\"hidden_keys\":%llu",
-	           (unsigned long long)vfs->published, (unsigned long long)vfs->conflicts,
-	           (unsigned long long)vfs->failures, (unsigned long long)vfs->hidden);
-	buf_printf(json, ",\"accepts_writes\":%s",
-	           vfs->write_stopped || vfs->config.read_only ? "false" : "true");
-	buf_puts(json, ",\"last_error\":");
-	if (vfs->last_error_at)
-		put_string(json, vfs->last_error);
-	else
-		buf_puts(json, "null");
-	buf_printf(json, ",\"last_error_at\":%lld",
-	           (long long)(vfs->last_error_at / (int64_t)NSEC_PER_SEC));
-	put_pending(vfs, json);
-	buf_puts(json, "}");
+	json_begin_object(&json, NULL);
+	json_put_string(&json, "volume", vfs->config.volume);
+	json_put_integer(&json, "dirty_files", (int64_t)pending.files);
+	json_put_integer(&json, "dirty_bytes", (int64_t)pending.bytes);
+	json_put_integer(&json, "publishing", vfs->publishing);
+	json_put_integer(&json, "cache_used", (int64_t)vfs->cache.used);
+	json_put_integer(&json, "cache_limit", (int64_t)vfs->cache.limit);
+	json_put_integer(&json, "dirty_limit", (int64_t)vfs->cache.dirty_limit);
+	json_put_integer(&json, "published", (int64_t)vfs->published);
+	json_put_integer(&json, "conflicts", (int64_t)vfs->conflicts);
+	json_put_integer(&json, "failures", (int64_t)vfs->failures);
+	json_put_integer(&json, "hidden_keys", (int64_t)vfs->hidden);
+	json_put_bool(&json, "accepts_writes", !vfs->write_stopped && !vfs->config.read_only);
+	json_put_string(&json, "last_error", vfs->last_error_at ? vfs->last_error : NULL);
+	json_put_integer(&json, "last_error_at", vfs->last_error_at / (int64_t)NSEC_PER_SEC);
+	put_pending(vfs, &json);
+	json_end_object(&json);
 }
 
 void vfs_log_pending(const struct vfs *vfs, unsigned max)

@@ -105,7 +105,7 @@ int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline);
 
 int vfs_statfs(struct vfs *vfs, uint64_t *blocks, uint64_t *blocks_free, uint64_t *files);
 /* The state as one JSON object, for `s3mount status`. */
-void vfs_status(struct vfs *vfs, struct buf *json);
+void vfs_status(struct vfs *vfs, struct buf *out);
 struct vfs_pending {
 	uint64_t files, bytes;
 };

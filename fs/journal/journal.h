@@ -115,7 +115,8 @@ bool journal_is_committed(const struct journal *journal, uint64_t sequence);
 enum journal_level { JOURNAL_COMMITTED, JOURNAL_DURABLE };
 /* Must be called in a fiber. 0 or the journal's error. */
 int journal_wait(struct journal *journal, uint64_t sequence, enum journal_level level);
-/* A fiber waits: the journal thread will post to the executor for certain. For executors whose time is virtual. */
+/* A fiber waits: the journal thread will post to the executor for certain. For executors whose time
+ * is virtual. */
 bool journal_is_awaited(const struct journal *journal);
 /* The error that stopped it, 0 while healthy. */
 int journal_error(const struct journal *journal);

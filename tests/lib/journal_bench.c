@@ -55,12 +55,25 @@ static void work_elsewhere(struct bench *bench)
 		;
 }
 
+static void report(const char *title, uint64_t *times, unsigned count, uint64_t total,
+		   unsigned at_once)
+{
+	unsigned middle = count / 2, late = count - 1 - count / 100;
+
+	qsort(times, count, sizeof(*times), compare);
+	printf("%-34s %8.0f/s  median %6.1f us  p99 %7.1f us  max %8.1f us  no wait %2.0f %%\n",
+	       title, count * 1e9 / (double)total, (double)times[middle] / 1e3,
+	       (double)times[late] / 1e3, (double)times[count - 1] / 1e3, 100.0 * at_once / count);
+}
+
 static void pairs(struct bench *bench, const char *title, unsigned count)
 {
-	uint64_t *times = calloc(count, sizeof(*times)),
-		 begin = executor_monotonic(bench->executor);
+	uint64_t *times = calloc(count, sizeof(*times));
+	uint64_t begin = executor_monotonic(bench->executor);
 	unsigned at_once = 0;
 
+	if (!times)
+		abort();
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t start = executor_monotonic(bench->executor);
 		uint64_t sequence = put(bench, i);
@@ -74,11 +87,7 @@ static void pairs(struct bench *bench, const char *title, unsigned count)
 		times[i] = executor_monotonic(bench->executor) - start - bench->pause;
 	}
 	begin = executor_monotonic(bench->executor) - begin;
-	qsort(times, count, sizeof(*times), compare);
-	printf("%-34s %8.0f/s  median %6.1f us  p99 %7.1f us  max %8.1f us  no wait %2.0f %%\n",
-	       title, count * 1e9 / (double)begin, (double)times[count / 2] / 1e3,
-	       (double)times[count * 99 / 100] / 1e3, (double)times[count - 1] / 1e3,
-	       100.0 * at_once / count);
+	report(title, times, count, begin, at_once);
 	free(times);
 }
 

@@ -67,7 +67,7 @@ static void cancel_timer(struct executor *executor, struct timer *timer)
 	CHECK(at < virtual->timer_count && virtual->timers[at] == timer);
 	virtual->timer_count--;
 	memmove(virtual->timers + at, virtual->timers + at + 1,
-		(virtual->timer_count - at) * sizeof(*virtual->timers));
+		(virtual->timer_count - at) * sizeof(struct timer *));
 	renumber(virtual, at);
 	timer->position = SIZE_MAX;
 }
@@ -81,14 +81,14 @@ static void set_timer(struct executor *executor, struct timer *timer, uint64_t d
 	if (virtual->timer_count == virtual->timer_capacity) {
 		virtual->timer_capacity = 2 * virtual->timer_capacity + 16;
 		virtual->timers = reallocarray(virtual->timers, virtual->timer_capacity,
-					       sizeof(*virtual->timers));
+					       sizeof(struct timer *));
 		CHECK(virtual->timers != NULL);
 	}
 	at = virtual->timer_count;
 	while (at > 0 && virtual->timers[at - 1]->deadline > deadline)
 		at--;
 	memmove(virtual->timers + at + 1, virtual->timers + at,
-		(virtual->timer_count - at) * sizeof(*virtual->timers));
+		(virtual->timer_count - at) * sizeof(struct timer *));
 	virtual->timers[at] = timer;
 	virtual->timer_count++;
 	timer->deadline = deadline;

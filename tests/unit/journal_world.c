@@ -80,6 +80,12 @@ void world_run(struct world *world, void (*body)(struct world *world))
 	loop_run(world->loop);
 }
 
+void world_wait(struct world *world, uint64_t sequence)
+{
+	assert_int_equal(journal_wait(world->journal, sequence, JOURNAL_COMMITTED), 0);
+	assert_true(journal_is_committed(world->journal, sequence));
+}
+
 int world_crash(struct world *world, void (*body)(struct world *world))
 {
 	pid_t pid = fork();

@@ -30,6 +30,8 @@ int world_open(struct world *world, const char *volume);
 void world_close(struct world *world, bool clean);
 /* Runs body in a fiber until it returns. */
 void world_run(struct world *world, void (*body)(struct world *world));
+/* In a fiber: until the record is committed; fails the test on an error. */
+void world_wait(struct world *world, uint64_t sequence);
 /* A child process opens the journal, runs body and dies without closing it. Returns the child's
  * status. */
 int world_crash(struct world *world, void (*body)(struct world *world));

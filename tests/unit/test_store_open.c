@@ -65,7 +65,7 @@ enum { PAGE = 4096 };
 
 static void damage_first_bytes(char *data, size_t *len)
 {
-	memcpy(data, "rubbish", 7);
+	memset(data, 'x', 7);
 	(void)len;
 }
 

@@ -316,7 +316,7 @@ int call_start_attempt(struct s3_call *call)
 
 	os_request_free_result(call->request);
 	call->style = store->style;
-	strcpy(call->region, store->region);
+	memcpy(call->region, store->region, sizeof(call->region));
 	call->streaming = false;
 	call->chunk_len = 0;
 	buf_reset(&call->body);
@@ -356,7 +356,7 @@ static void note_progress(struct s3_call *call)
 		return;
 	call_reply(call, &reply);
 	if (s3_response_headers(&reply, &result, &hints) == 0 && result.etag[0])
-		strcpy(call->etag, result.etag);
+		memcpy(call->etag, result.etag, sizeof(call->etag));
 	else
 		call->delivered = call->wanted_first;
 	os_meta_free(&result.meta);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -201,7 +202,7 @@ static int set_place(struct s3_store *store, const struct s3_config *config, str
 		region = store->endpoint.region[0] ? store->endpoint.region : default_region;
 	if (!endpoint_region_is_valid(region))
 		return error_set(error, -EINVAL, "region \"%s\" is malformed", region);
-	strcpy(store->region, region);
+	snprintf(store->region, sizeof(store->region), "%s", region);
 	store->style = endpoint_style(&store->endpoint, config->bucket, config->path_style,
 				      &store->may_switch_style);
 	return 0;

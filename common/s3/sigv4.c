@@ -129,7 +129,7 @@ static int derive_key(struct sigv4_signer *signer, const char *day, const char *
 			   key);
 	digest_hmac_sha256(digest, key, SHA256_BYTES, "aws4_request", 12, key);
 	memcpy(signer->key_day, day, 9);
-	strcpy(signer->key_region, region);
+	snprintf(signer->key_region, sizeof(signer->key_region), "%s", region);
 	return 0;
 }
 

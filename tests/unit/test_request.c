@@ -31,195 +31,192 @@ static const struct s3_target old_ceph = {
 	.host = "h", .bucket = "bkt", .bucket_in_path = true, .unquoted_etags = true};
 
 /* All headers but host, one per line. */
-static void headers_text(const struct s3_message *message, char *out)
+static void headers_text(const struct s3_message *message, char *out, size_t size)
 {
+	size_t len = 0;
+
 	*out = '\0';
 	for (size_t i = 0; i < message->headers.count; i++) {
 		if (strncmp(header_line(&message->headers, i), "host:", 5) == 0)
 			continue;
-		strcat(out, header_line(&message->headers, i));
-		strcat(out, "\n");
+		len += (size_t)snprintf(out + len, size - len, "%s\n",
+					header_line(&message->headers, i));
+		assert_true(len < size);
 	}
 }
 
+static const struct {
+	const struct s3_target *target;
+	struct os_request request;
+	const char *method, *url, *headers;
+} forms[] = {
+	{&path_style, {.op = OS_HEAD, .key = "a/b"}, "HEAD", "http://127.0.0.1:9000/bkt/a/b", ""},
+	{&virtual_host,
+	 {.op = OS_HEAD, .key = "a/b"},
+	 "HEAD",
+	 "https://bkt.s3.eu-west-1.amazonaws.com/a/b",
+	 ""},
+	{&path_style,
+	 {.op = OS_GET, .key = "a b+c%?#&=\xc3\xbc~"},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/a%20b%2Bc%25%3F%23%26%3D%C3%BC~",
+	 ""},
+	{&path_style,
+	 {.op = OS_GET, .key = "/../a//b/./"},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt//../a//b/./",
+	 ""},
+	{&path_style,
+	 {.op = OS_GET,
+	  .key = "k",
+	  .has_range = true,
+	  .range_first = 5,
+	  .range_len = 10,
+	  .condition.if_match = "\"e\""},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/k",
+	 "range: bytes=5-14\nif-match: \"e\"\n"},
+	{&path_style,
+	 {.op = OS_GET, .key = "k", .condition.if_none_match = "\"e\""},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/k",
+	 "if-none-match: \"e\"\n"},
+	{&path_style,
+	 {.op = OS_PUT,
+	  .key = "k",
+	  .meta = &meta,
+	  .headers = &kept,
+	  .condition.if_none_match_any = true},
+	 "PUT",
+	 "http://127.0.0.1:9000/bkt/k",
+	 "content-type: application/octet-stream\nx-amz-meta-mode: 33188\nx-amz-meta-uid: "
+	 "0\n"
+	 "x-amz-storage-class: STANDARD_IA\nif-none-match: *\n"},
+	{&path_style,
+	 {.op = OS_PUT, .key = "k", .content_type = "text/plain", .condition.if_match = "\"e\""},
+	 "PUT",
+	 "http://127.0.0.1:9000/bkt/k",
+	 "content-type: text/plain\nif-match: \"e\"\n"},
+	{&old_ceph,
+	 {.op = OS_PUT, .key = "k", .condition.if_match = "\"e\""},
+	 "PUT",
+	 "http://h/bkt/k",
+	 "content-type: application/octet-stream\nif-match: e\n"},
+	{&old_ceph,
+	 {.op = OS_GET, .key = "k", .condition.if_match = "\"e\""},
+	 "GET",
+	 "http://h/bkt/k",
+	 "if-match: \"e\"\n"},
+	{&path_style,
+	 {.op = OS_DELETE, .key = "k", .condition.if_match = "\"e\""},
+	 "DELETE",
+	 "http://127.0.0.1:9000/bkt/k",
+	 "if-match: \"e\"\n"},
+	{&path_style,
+	 {.op = OS_LIST},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/?encoding-type=url&list-type=2&prefix=",
+	 ""},
+	{&virtual_host,
+	 {.op = OS_LIST,
+	  .prefix = "a b/",
+	  .delimiter = '/',
+	  .max_keys = 10,
+	  .start_after = "a b/c"},
+	 "GET",
+	 "https://bkt.s3.eu-west-1.amazonaws.com/"
+	 "?delimiter=%2F&encoding-type=url&list-type=2&"
+	 "max-keys=10&prefix=a%20b%2F&start-after=a%20b%2Fc",
+	 ""},
+	{&path_style,
+	 {.op = OS_LIST, .prefix = "p", .token = "t/+=", .start_after = "x"},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/"
+	 "?continuation-token=t%2F%2B%3D&encoding-type=url&list-type=2&"
+	 "prefix=p",
+	 ""},
+	{&path_style,
+	 {.op = OS_COPY, .key = "to", .source_key = "fr om/\xc3\xbc+"},
+	 "PUT",
+	 "http://127.0.0.1:9000/bkt/to",
+	 "x-amz-copy-source: /bkt/fr%20om/%C3%BC%2B\nx-amz-metadata-directive: COPY\n"},
+	{&path_style,
+	 {.op = OS_COPY,
+	  .key = "to",
+	  .source_key = "from",
+	  .source_if_match = "\"e\"",
+	  .replace_meta = true,
+	  .meta = &meta,
+	  .condition.if_none_match_any = true},
+	 "PUT",
+	 "http://127.0.0.1:9000/bkt/to",
+	 "x-amz-copy-source: /bkt/from\nx-amz-copy-source-if-match: \"e\"\n"
+	 "x-amz-metadata-directive: REPLACE\ncontent-type: application/octet-stream\n"
+	 "x-amz-meta-mode: 33188\nx-amz-meta-uid: 0\nif-none-match: *\n"},
+	{&path_style,
+	 {.op = OS_MPU_CREATE, .key = "k", .meta = &meta},
+	 "POST",
+	 "http://127.0.0.1:9000/bkt/k?uploads=",
+	 "content-type: application/octet-stream\nx-amz-meta-mode: 33188\nx-amz-meta-uid: "
+	 "0\n"},
+	{&path_style,
+	 {.op = OS_MPU_PART, .key = "k", .upload_id = "u/+", .part_number = 3},
+	 "PUT",
+	 "http://127.0.0.1:9000/bkt/k?partNumber=3&uploadId=u%2F%2B",
+	 "content-type: application/octet-stream\n"},
+	{&path_style,
+	 {.op = OS_MPU_PART_COPY,
+	  .key = "k",
+	  .upload_id = "u",
+	  .part_number = 1,
+	  .source_key = "s",
+	  .has_range = true,
+	  .range_first = 0,
+	  .range_len = 5242880},
+	 "PUT",
+	 "http://127.0.0.1:9000/bkt/k?partNumber=1&uploadId=u",
+	 "x-amz-copy-source: /bkt/s\nx-amz-copy-source-range: bytes=0-5242879\n"},
+	{&path_style,
+	 {.op = OS_MPU_ABORT, .key = "k", .upload_id = "u"},
+	 "DELETE",
+	 "http://127.0.0.1:9000/bkt/k?uploadId=u",
+	 ""},
+	{&path_style,
+	 {.op = OS_MPU_LIST, .prefix = "p"},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/?encoding-type=url&max-uploads=1000&prefix=p&uploads=",
+	 ""},
+	{&path_style,
+	 {.op = OS_MPU_LIST, .token = "a%20b%2Fc u/1"},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/"
+	 "?encoding-type=url&key-marker=a%20b%2Fc&max-uploads=1000&"
+	 "upload-id-marker=u%2F1&uploads=",
+	 ""},
+	{&path_style, {.op = OS_BUCKETS}, "GET", "http://127.0.0.1:9000/", ""},
+	{&path_style,
+	 {.op = OS_BUCKET_HEAD},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/?encoding-type=url&list-type=2&max-keys=1&prefix=",
+	 ""},
+};
+
 static void each_operation_has_its_form(void **state)
 {
-	static const struct {
-		const struct s3_target *target;
-		struct os_request request;
-		const char *method, *url, *headers;
-	} cases[] = {
-		{&path_style,
-		 {.op = OS_HEAD, .key = "a/b"},
-		 "HEAD",
-		 "http://127.0.0.1:9000/bkt/a/b",
-		 ""},
-		{&virtual_host,
-		 {.op = OS_HEAD, .key = "a/b"},
-		 "HEAD",
-		 "https://bkt.s3.eu-west-1.amazonaws.com/a/b",
-		 ""},
-		{&path_style,
-		 {.op = OS_GET, .key = "a b+c%?#&=\xc3\xbc~"},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt/a%20b%2Bc%25%3F%23%26%3D%C3%BC~",
-		 ""},
-		{&path_style,
-		 {.op = OS_GET, .key = "/../a//b/./"},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt//../a//b/./",
-		 ""},
-		{&path_style,
-		 {.op = OS_GET,
-		  .key = "k",
-		  .has_range = true,
-		  .range_first = 5,
-		  .range_len = 10,
-		  .condition.if_match = "\"e\""},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt/k",
-		 "range: bytes=5-14\nif-match: \"e\"\n"},
-		{&path_style,
-		 {.op = OS_GET, .key = "k", .condition.if_none_match = "\"e\""},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt/k",
-		 "if-none-match: \"e\"\n"},
-		{&path_style,
-		 {.op = OS_PUT,
-		  .key = "k",
-		  .meta = &meta,
-		  .headers = &kept,
-		  .condition.if_none_match_any = true},
-		 "PUT",
-		 "http://127.0.0.1:9000/bkt/k",
-		 "content-type: application/octet-stream\nx-amz-meta-mode: 33188\nx-amz-meta-uid: "
-		 "0\n"
-		 "x-amz-storage-class: STANDARD_IA\nif-none-match: *\n"},
-		{&path_style,
-		 {.op = OS_PUT,
-		  .key = "k",
-		  .content_type = "text/plain",
-		  .condition.if_match = "\"e\""},
-		 "PUT",
-		 "http://127.0.0.1:9000/bkt/k",
-		 "content-type: text/plain\nif-match: \"e\"\n"},
-		{&old_ceph,
-		 {.op = OS_PUT, .key = "k", .condition.if_match = "\"e\""},
-		 "PUT",
-		 "http://h/bkt/k",
-		 "content-type: application/octet-stream\nif-match: e\n"},
-		{&old_ceph,
-		 {.op = OS_GET, .key = "k", .condition.if_match = "\"e\""},
-		 "GET",
-		 "http://h/bkt/k",
-		 "if-match: \"e\"\n"},
-		{&path_style,
-		 {.op = OS_DELETE, .key = "k", .condition.if_match = "\"e\""},
-		 "DELETE",
-		 "http://127.0.0.1:9000/bkt/k",
-		 "if-match: \"e\"\n"},
-		{&path_style,
-		 {.op = OS_LIST},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt/?encoding-type=url&list-type=2&prefix=",
-		 ""},
-		{&virtual_host,
-		 {.op = OS_LIST,
-		  .prefix = "a b/",
-		  .delimiter = '/',
-		  .max_keys = 10,
-		  .start_after = "a b/c"},
-		 "GET",
-		 "https://bkt.s3.eu-west-1.amazonaws.com/"
-		 "?delimiter=%2F&encoding-type=url&list-type=2&"
-		 "max-keys=10&prefix=a%20b%2F&start-after=a%20b%2Fc",
-		 ""},
-		{&path_style,
-		 {.op = OS_LIST, .prefix = "p", .token = "t/+=", .start_after = "x"},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt/"
-		 "?continuation-token=t%2F%2B%3D&encoding-type=url&list-type=2&"
-		 "prefix=p",
-		 ""},
-		{&path_style,
-		 {.op = OS_COPY, .key = "to", .source_key = "fr om/\xc3\xbc+"},
-		 "PUT",
-		 "http://127.0.0.1:9000/bkt/to",
-		 "x-amz-copy-source: /bkt/fr%20om/%C3%BC%2B\nx-amz-metadata-directive: COPY\n"},
-		{&path_style,
-		 {.op = OS_COPY,
-		  .key = "to",
-		  .source_key = "from",
-		  .source_if_match = "\"e\"",
-		  .replace_meta = true,
-		  .meta = &meta,
-		  .condition.if_none_match_any = true},
-		 "PUT",
-		 "http://127.0.0.1:9000/bkt/to",
-		 "x-amz-copy-source: /bkt/from\nx-amz-copy-source-if-match: \"e\"\n"
-		 "x-amz-metadata-directive: REPLACE\ncontent-type: application/octet-stream\n"
-		 "x-amz-meta-mode: 33188\nx-amz-meta-uid: 0\nif-none-match: *\n"},
-		{&path_style,
-		 {.op = OS_MPU_CREATE, .key = "k", .meta = &meta},
-		 "POST",
-		 "http://127.0.0.1:9000/bkt/k?uploads=",
-		 "content-type: application/octet-stream\nx-amz-meta-mode: 33188\nx-amz-meta-uid: "
-		 "0\n"},
-		{&path_style,
-		 {.op = OS_MPU_PART, .key = "k", .upload_id = "u/+", .part_number = 3},
-		 "PUT",
-		 "http://127.0.0.1:9000/bkt/k?partNumber=3&uploadId=u%2F%2B",
-		 "content-type: application/octet-stream\n"},
-		{&path_style,
-		 {.op = OS_MPU_PART_COPY,
-		  .key = "k",
-		  .upload_id = "u",
-		  .part_number = 1,
-		  .source_key = "s",
-		  .has_range = true,
-		  .range_first = 0,
-		  .range_len = 5242880},
-		 "PUT",
-		 "http://127.0.0.1:9000/bkt/k?partNumber=1&uploadId=u",
-		 "x-amz-copy-source: /bkt/s\nx-amz-copy-source-range: bytes=0-5242879\n"},
-		{&path_style,
-		 {.op = OS_MPU_ABORT, .key = "k", .upload_id = "u"},
-		 "DELETE",
-		 "http://127.0.0.1:9000/bkt/k?uploadId=u",
-		 ""},
-		{&path_style,
-		 {.op = OS_MPU_LIST, .prefix = "p"},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt/?encoding-type=url&max-uploads=1000&prefix=p&uploads=",
-		 ""},
-		{&path_style,
-		 {.op = OS_MPU_LIST, .token = "a%20b%2Fc u/1"},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt/"
-		 "?encoding-type=url&key-marker=a%20b%2Fc&max-uploads=1000&"
-		 "upload-id-marker=u%2F1&uploads=",
-		 ""},
-		{&path_style, {.op = OS_BUCKETS}, "GET", "http://127.0.0.1:9000/", ""},
-		{&path_style,
-		 {.op = OS_BUCKET_HEAD},
-		 "GET",
-		 "http://127.0.0.1:9000/bkt/?encoding-type=url&list-type=2&max-keys=1&prefix=",
-		 ""},
-	};
 	struct s3_message message = S3_MESSAGE_INIT;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(forms); i++) {
 		char why[128] = "", headers[1000];
 
 		assert_int_equal(
-			s3_message_build(&message, &cases[i].request, cases[i].target, NULL, why),
+			s3_message_build(&message, &forms[i].request, forms[i].target, NULL, why),
 			0);
-		assert_string_equal(message.method, cases[i].method);
-		assert_string_equal(message.url.data, cases[i].url);
-		headers_text(&message, headers);
-		assert_string_equal(headers, cases[i].headers);
-		assert_string_equal(header_find(&message.headers, "host"), cases[i].target->host);
+		assert_string_equal(message.method, forms[i].method);
+		assert_string_equal(message.url.data, forms[i].url);
+		headers_text(&message, headers, sizeof(headers));
+		assert_string_equal(headers, forms[i].headers);
+		assert_string_equal(header_find(&message.headers, "host"), forms[i].target->host);
 	}
 	s3_message_free(&message);
 }
@@ -232,7 +229,7 @@ static void what_is_signed_is_part_of_the_url(void **state)
 	char why[128];
 
 	(void)state;
-	strcpy(target.base_path, "/base");
+	snprintf(target.base_path, sizeof(target.base_path), "/base");
 	assert_int_equal(s3_message_build(&message, &request, &target, NULL, why), 0);
 	assert_int_equal(
 		strncmp(message.url.data + message.path, "/base/bkt/?", message.path_len + 1), 0);
@@ -305,7 +302,7 @@ static void a_broken_read_goes_on_where_it_was_with_the_same_version(void **stat
 		assert_int_equal(s3_message_build(&message, &cases[i].request, &path_style,
 						  &cases[i].resume, why),
 				 0);
-		headers_text(&message, headers);
+		headers_text(&message, headers, sizeof(headers));
 		assert_string_equal(headers, cases[i].headers);
 	}
 	s3_message_free(&message);

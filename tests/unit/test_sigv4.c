@@ -48,9 +48,9 @@ static void sign(struct sigv4_signer *signer, struct sigv4_input *input, const s
 	assert_int_equal(sigv4_sign(signer, input, &scratch, &authorization), 0);
 	found = strstr(authorization.data, ", Signature=");
 	assert_non_null(found);
-	strcpy(signature, found + strlen(", Signature="));
+	snprintf(signature, 100, "%s", found + strlen(", Signature="));
 	found = strstr(authorization.data, "SignedHeaders=") + strlen("SignedHeaders=");
-	sprintf(names, "%.*s", (int)strcspn(found, ","), found);
+	snprintf(names, 200, "%.*s", (int)strcspn(found, ","), found);
 	buf_free(&scratch);
 	buf_free(&authorization);
 	header_list_free(&headers);
@@ -58,59 +58,60 @@ static void sign(struct sigv4_signer *signer, struct sigv4_input *input, const s
 
 /* Amazon S3 API reference, "Signature Calculations for the Authorization Header: Transferring
  * Payload in a Single Chunk", the four examples. */
+static const struct {
+	const char *method, *path, *query, *hash;
+	struct pair headers[6];
+	size_t count;
+	const char *names, *signature;
+} examples[] = {
+	{"GET",
+	 "/test.txt",
+	 "",
+	 SIGV4_EMPTY_SHA256,
+	 {{"host", "examplebucket.s3.amazonaws.com"},
+	  {"range", "bytes=0-9"},
+	  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256},
+	  {"x-amz-date", "20130524T000000Z"}},
+	 4,
+	 "host;range;x-amz-content-sha256;x-amz-date",
+	 "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"},
+	{"PUT",
+	 "/test%24file.text",
+	 "",
+	 "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
+	 {{"x-amz-storage-class", "REDUCED_REDUNDANCY"},
+	  {"x-amz-date", "20130524T000000Z"},
+	  {"x-amz-content-sha256",
+	   "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"},
+	  {"host", "examplebucket.s3.amazonaws.com"},
+	  {"date", "Fri, 24 May 2013 00:00:00 GMT"}},
+	 5,
+	 "date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class",
+	 "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"},
+	{"GET",
+	 "/",
+	 "lifecycle=",
+	 SIGV4_EMPTY_SHA256,
+	 {{"host", "examplebucket.s3.amazonaws.com"},
+	  {"x-amz-date", "20130524T000000Z"},
+	  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256}},
+	 3,
+	 "host;x-amz-content-sha256;x-amz-date",
+	 "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"},
+	{"GET",
+	 "/",
+	 "max-keys=2&prefix=J",
+	 SIGV4_EMPTY_SHA256,
+	 {{"host", "examplebucket.s3.amazonaws.com"},
+	  {"x-amz-date", "20130524T000000Z"},
+	  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256}},
+	 3,
+	 "host;x-amz-content-sha256;x-amz-date",
+	 "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"},
+};
+
 static void the_examples_of_the_s3_reference_are_met(void **state)
 {
-	static const struct {
-		const char *method, *path, *query, *hash;
-		struct pair headers[6];
-		size_t count;
-		const char *names, *signature;
-	} cases[] = {
-		{"GET",
-		 "/test.txt",
-		 "",
-		 SIGV4_EMPTY_SHA256,
-		 {{"host", "examplebucket.s3.amazonaws.com"},
-		  {"range", "bytes=0-9"},
-		  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256},
-		  {"x-amz-date", "20130524T000000Z"}},
-		 4,
-		 "host;range;x-amz-content-sha256;x-amz-date",
-		 "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"},
-		{"PUT",
-		 "/test%24file.text",
-		 "",
-		 "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
-		 {{"x-amz-storage-class", "REDUCED_REDUNDANCY"},
-		  {"x-amz-date", "20130524T000000Z"},
-		  {"x-amz-content-sha256",
-		   "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"},
-		  {"host", "examplebucket.s3.amazonaws.com"},
-		  {"date", "Fri, 24 May 2013 00:00:00 GMT"}},
-		 5,
-		 "date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class",
-		 "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"},
-		{"GET",
-		 "/",
-		 "lifecycle=",
-		 SIGV4_EMPTY_SHA256,
-		 {{"host", "examplebucket.s3.amazonaws.com"},
-		  {"x-amz-date", "20130524T000000Z"},
-		  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256}},
-		 3,
-		 "host;x-amz-content-sha256;x-amz-date",
-		 "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"},
-		{"GET",
-		 "/",
-		 "max-keys=2&prefix=J",
-		 SIGV4_EMPTY_SHA256,
-		 {{"host", "examplebucket.s3.amazonaws.com"},
-		  {"x-amz-date", "20130524T000000Z"},
-		  {"x-amz-content-sha256", SIGV4_EMPTY_SHA256}},
-		 3,
-		 "host;x-amz-content-sha256;x-amz-date",
-		 "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"},
-	};
 	struct sigv4_signer signer = {
 		.digest = digest,
 		.access_key = "AKIAIOSFODNN7EXAMPLE",
@@ -120,19 +121,19 @@ static void the_examples_of_the_s3_reference_are_met(void **state)
 	char signature[100], names[200];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(examples); i++) {
 		struct sigv4_input input = {
-			.method = cases[i].method,
-			.path = cases[i].path,
-			.query = cases[i].query,
-			.payload_hash = cases[i].hash,
+			.method = examples[i].method,
+			.path = examples[i].path,
+			.query = examples[i].query,
+			.payload_hash = examples[i].hash,
 			.region = "us-east-1",
 			.time = 1369353600,
 		};
 
-		sign(&signer, &input, cases[i].headers, cases[i].count, signature, names);
-		assert_string_equal(names, cases[i].names);
-		assert_string_equal(signature, cases[i].signature);
+		sign(&signer, &input, examples[i].headers, examples[i].count, signature, names);
+		assert_string_equal(names, examples[i].names);
+		assert_string_equal(signature, examples[i].signature);
 	}
 }
 
@@ -225,7 +226,7 @@ static void values_are_trimmed_and_their_spaces_folded(void **state)
 
 		header_add(&headers, "x", cases[i].value);
 		sigv4_canonical_request(&input, &canonical);
-		sprintf(expected, "GET\n/\n\nx:%s\n\nx\nH", cases[i].canonical);
+		snprintf(expected, sizeof(expected), "GET\n/\n\nx:%s\n\nx\nH", cases[i].canonical);
 		assert_string_equal(canonical.data, expected);
 		buf_free(&canonical);
 		header_list_free(&headers);

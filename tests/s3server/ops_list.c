@@ -275,13 +275,18 @@ void op_list_multipart_uploads(struct request *request)
 	for (; node && left > 0; node = index_next(node)) {
 		const struct upload *upload = index_value(node);
 
-		if (!string_has_prefix(upload->key, prefix))
-			continue;
+		if (!string_has_prefix(upload->key, prefix)) {
+			if (strcmp(upload->key, prefix) < 0)
+				continue; /* the marker was before the prefix */
+			break;
+		}
 		put_upload(body, upload, encoding != NULL);
 		last_key = upload->key;
 		last_id = upload->id;
 		left--;
 	}
+	if (node && !string_has_prefix(((const struct upload *)index_value(node))->key, prefix))
+		node = NULL;
 	put_element(body, "IsTruncated", node && left == 0 ? "true" : "false");
 	if (node && left == 0) {
 		put_element_encoded(body, "NextKeyMarker", last_key, encoding != NULL);

@@ -139,17 +139,38 @@ static bool take_number(const struct header_line *line, uint64_t *out)
 	return true;
 }
 
-/* "bytes FIRST-LAST/TOTAL" or "bytes * /TOTAL" (RFC 9110, 14.4) */
+/* Digits up to the stop character, which is skipped. */
+static bool take_digits(const char **text, char stop, uint64_t *out)
+{
+	uint64_t value = 0;
+	const char *p = *text;
+
+	for (; *p >= '0' && *p <= '9'; p++) {
+		if (value > (uint64_t)INT64_MAX / 10 - 1)
+			return false;
+		value = value * 10 + (uint64_t)(*p - '0');
+	}
+	if (p == *text || *p != stop)
+		return false;
+	*text = stop ? p + 1 : p;
+	*out = value;
+	return true;
+}
+
+/* "bytes FIRST-LAST/TOTAL" (RFC 9110, 14.4); a total that is not told is of no use. */
 static bool take_range(const struct header_line *line, struct os_result *result,
 		       struct s3_hints *hints)
 {
-	unsigned long long first, last, total;
-	char text[80], tail;
+	uint64_t first, last, total;
+	char text[80];
+	const char *p = text;
 
 	take(line, text, sizeof(text));
-	if (sscanf(text, "bytes %20llu-%20llu/%20llu%c", &first, &last, &total, &tail) != 3)
+	if (!string_has_prefix(text, "bytes "))
 		return false;
-	if (first > last || last >= total || total > INT64_MAX)
+	p += strlen("bytes ");
+	if (!take_digits(&p, '-', &first) || !take_digits(&p, '/', &last) ||
+	    !take_digits(&p, '\0', &total) || first > last || last >= total)
 		return false;
 	hints->has_range = true;
 	hints->range_first = first;

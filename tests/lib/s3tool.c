@@ -175,7 +175,7 @@ static int do_list(enum os_op op, int argc, char **argv)
 
 	request.prefix = argc > 0 ? argv[0] : NULL;
 	request.delimiter = argc > 1 ? argv[1][0] : '\0';
-	request.max_keys = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
+	request.max_keys = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0;
 	do {
 		request.token = token;
 		err = run(&request);
@@ -474,7 +474,7 @@ int main(int argc, char **argv)
 		case 'b': config.bucket = optarg; break;
 		case 'r': config.region = optarg; break;
 		case 'a': config.ca_file = optarg; break;
-		case 'c': config.connections = (unsigned)atoi(optarg); break;
+		case 'c': config.connections = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 't': timeout = strtoull(optarg, NULL, 10) * NSEC_PER_SEC; break;
 		case 'q': unquoted = true; break;
 		case 'd': log_set_level(LOG_LEVEL_DEBUG); break;

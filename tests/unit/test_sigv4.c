@@ -54,6 +54,7 @@ static void sign(struct sigv4_signer *signer, struct sigv4_input *input, const s
 	buf_free(&scratch);
 	buf_free(&authorization);
 	header_list_free(&headers);
+	input->headers = NULL;
 }
 
 /* Amazon S3 API reference, "Signature Calculations for the Authorization Header: Transferring

@@ -1,7 +1,8 @@
 /* journal.h — the durable record of every intent: what the cache holds that S3 does not have yet,
  * what the cache may serve without asking, and which changes of the name space are under way.
  *
- * Implementations: SQLite in WAL mode (journal_sqlite.c), memory (for unit tests of others).
+ * One implementation: a queue and a thread (journal.c) over tables (store.c) in SQLite's WAL mode
+ * (journal_sqlite.c).
  *
  * Order: records take effect in the order of the calls, all or a prefix of them. Each call returns
  * a sequence number at once; journal_wait returns when everything up to it is committed (survives

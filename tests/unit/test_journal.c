@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/executor_virtual.h"
 #include "tests/unit/journal_world.h"
 #include "tests/unit/sqlite_shim.h"
 
@@ -489,6 +490,62 @@ static void a_full_disk_stops_it_for_good(void **state)
 	world_remove(&world);
 }
 
+static bool journal_owes_post(void *context)
+{
+	return journal_is_awaited(context);
+}
+
+struct sleeper {
+	struct journal *journal;
+	struct executor *executor;
+	uint64_t begin, woken;
+	int err;
+};
+
+static void put_and_wait(void *argument)
+{
+	struct sleeper *sleeper = argument;
+	struct journal_node node = world_node(2, 0, "name");
+	uint64_t sequence = journal_put_node(sleeper->journal, &node);
+
+	sleeper->err = journal_wait(sleeper->journal, sequence, JOURNAL_DURABLE);
+	sleeper->woken = executor_monotonic(sleeper->executor);
+}
+
+static void do_nothing(struct timer *timer)
+{
+	(void)timer;
+}
+
+/* The disk is real, the clock is not: it stands still while the journal works. */
+static void virtual_time_waits_for_the_journal(void **state)
+{
+	struct executor_virtual *virtual = executor_virtual_create(0);
+	struct executor *executor = executor_virtual_executor(virtual);
+	struct fiber_pool *fibers = fiber_pool_create(executor, 4, 64 << 10);
+	struct sleeper sleeper = {.executor = executor, .err = 1};
+	struct world world;
+	struct timer timer;
+
+	(void)state;
+	world_make(&world);
+	assert_int_equal(journal_open(&sleeper.journal, executor, world.dir, "volume", &world.info,
+				      &world.error),
+			 0);
+	executor_virtual_expect(virtual, journal_owes_post, sleeper.journal);
+	sleeper.begin = executor_monotonic(executor);
+	timer_init(&timer, do_nothing);
+	timer_set(executor, &timer, sleeper.begin + 1);
+	assert_int_equal(fiber_start(fibers, put_and_wait, &sleeper), 0);
+	executor_virtual_run(virtual);
+	assert_int_equal(sleeper.err, 0);
+	assert_int_equal(sleeper.woken, sleeper.begin);
+	journal_close(sleeper.journal, true);
+	fiber_pool_destroy(fibers);
+	executor_virtual_destroy(virtual);
+	world_remove(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +554,7 @@ int main(void)
 		cmocka_unit_test(dirty_extents_merge_and_are_cut),
 		cmocka_unit_test(parents_come_before_children),
 		cmocka_unit_test(what_was_committed_survives_a_kill),
+		cmocka_unit_test(virtual_time_waits_for_the_journal),
 		cmocka_unit_test(numbers_are_not_used_again_after_a_crash),
 		cmocka_unit_test(another_boot_is_noticed),
 		cmocka_unit_test(a_full_disk_stops_it_for_good),

@@ -84,8 +84,9 @@ struct journal_info {
 
 /* dir: an existing directory on the cache file system; the database is dir/journal.db. volume names
  * the bucket, prefix and endpoint: a journal of another volume is refused. Errors (message set):
- * -EUCLEAN damaged (it is left as it is), -EXDEV other volume, -EPROTO newer schema, and errnos of
- * the disk. */
+ * -EUCLEAN damaged (it is left as it is), -EXDEV other volume, -EPROTO newer schema, -EBUSY in
+ * use by another process, and errnos of the disk.
+ * Its thread and the lock of the file belong to the process: open after the last fork. */
 int journal_open(struct journal **out, struct executor *executor, const char *dir,
 		 const char *volume, struct journal_info *info, struct error *error);
 /* Reads everything in it; parents before children. Before the first write. */

@@ -6,6 +6,8 @@
 
 #include "common/s3/store.h"
 
+enum { CLOSED_STEP_MAX = 6 }; /* of retry_delay: 1.6 s */
+
 /* How long one attempt may take, and how long it may stand still. Servers send nothing for minutes
  * while they copy or assemble a big object. */
 static void set_limits(struct s3_call *call)
@@ -333,6 +335,7 @@ int call_start_attempt(struct s3_call *call)
 		exchange->url = buf_str(&call->message.url);
 		exchange->headers = &call->message.headers;
 		exchange->fresh_connection = call->fresh_connection;
+		exchange->no_expect = store->no_expect;
 		exchange->body = call_on_body;
 		exchange->done = store_exchange_done;
 		set_limits(call);
@@ -457,6 +460,26 @@ static void note_skew(struct s3_call *call, const struct s3_hints *hints)
 		     (long long)size, skew < 0 ? "ahead of" : "behind");
 }
 
+/* Knocking at a closed door costs nobody anything, and it should be noticed soon when it opens. */
+static unsigned backoff_step(const struct s3_call *call)
+{
+	bool closed = call->exchange.outcome == HTTP_NO_CONNECTION ||
+		      call->exchange.outcome == HTTP_NO_HOST;
+
+	return closed && call->retry.attempts > CLOSED_STEP_MAX ? CLOSED_STEP_MAX
+								: call->retry.attempts;
+}
+
+/* A server that never says "continue" would cost a second for each big body. */
+static void learn_expect(struct s3_call *call)
+{
+	const struct http_exchange *exchange = &call->exchange;
+
+	if (exchange->expected && !exchange->continued && exchange->status >= 200 &&
+	    exchange->status < 300)
+		call->store->no_expect = true;
+}
+
 struct retry_decision call_end_attempt(struct s3_call *call)
 {
 	struct s3_store *store = call->store;
@@ -475,6 +498,7 @@ struct retry_decision call_end_attempt(struct s3_call *call)
 	};
 	struct retry_decision decision;
 
+	learn_expect(call);
 	if (call->exchange.outcome == HTTP_ANSWERED)
 		read_answer(call, &hints);
 	else if (call->exchange.outcome != HTTP_SINK_FAILED)
@@ -495,7 +519,7 @@ struct retry_decision call_end_attempt(struct s3_call *call)
 		decision.action = RETRY_NOW;
 	if (decision.action == RETRY_LATER)
 		call->due = http_now() +
-			    retry_delay(call->retry.attempts, hints.retry_after, store->random);
+			    retry_delay(backoff_step(call), hints.retry_after, store->random);
 	result->err = decision.err;
 	return decision;
 }

@@ -54,21 +54,21 @@ void header_add_prefixed(struct header_list *list, const char *prefix, const cha
 		len--;
 	if (list->failed)
 		return;
-	if (list->count == HEADER_COUNT_MAX || !(*prefix || *name) || !is_token(prefix) ||
-	    !is_token(name) || !is_value(value, len)) {
+	if (list->count == HEADER_COUNT_MAX || list->text.len + len > HEADER_TEXT_MAX ||
+	    !(*prefix || *name) || !is_token(prefix) || !is_token(name) || !is_value(value, len)) {
 		list->failed = -EINVAL;
 		return;
 	}
 	header = &list->items[list->count++];
-	header->line = list->text.len;
-	header->name_len = strlen(prefix) + strlen(name);
-	header->value_len = len;
+	header->line = (uint32_t)list->text.len;
+	header->name_len = (uint32_t)(strlen(prefix) + strlen(name));
+	header->value_len = (uint32_t)len;
 	buf_puts(&list->text, prefix);
 	buf_puts(&list->text, name);
 	/* curl's form of a header without a value; "name:" would tell it to leave the header out.
 	 */
 	buf_puts(&list->text, len ? ": " : ";");
-	header->value = list->text.len;
+	header->value = (uint32_t)list->text.len;
 	buf_append(&list->text, value, len);
 	buf_append(&list->text, "", 1);
 	if (list->text.failed)

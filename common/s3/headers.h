@@ -9,14 +9,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/buf.h"
 
-enum { HEADER_COUNT_MAX = 160 };
+enum { HEADER_COUNT_MAX = 160, HEADER_TEXT_MAX = 64 << 10 };
 
 struct header {
-	size_t line; /* offset of "name: value" (or "name;": no value), NUL-terminated */
-	size_t name_len, value, value_len;
+	uint32_t line; /* offset of "name: value" (or "name;": no value), NUL-terminated */
+	uint32_t name_len, value, value_len;
 };
 
 struct header_list {

@@ -11,6 +11,7 @@
 
 #include <curl/curl.h>
 
+#include "common/check.h"
 #include "common/executor.h"
 #include "common/s3/poller.h"
 
@@ -116,6 +117,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 	size *= count;
 	/* A new block: the answer after "100 Continue". */
 	if (size >= 5 && memcmp(data, "HTTP/", 5) == 0) {
+		if (size >= 12 && memcmp(data + 8, " 100", 4) == 0)
+			handle->exchange->continued = true;
 		buf_reset(headers);
 		handle->exchange->status = 0;
 	}
@@ -307,7 +310,7 @@ static struct curl_slist *link_lines(struct http_handle *handle)
 	if (exchange->authorization)
 		lines[count++].data = (char *)exchange->authorization;
 	if (exchange->has_body)
-		lines[count++].data = exchange->body_len < EXPECT_FROM ? no_expect : expect;
+		lines[count++].data = exchange->expected ? expect : no_expect;
 	/* Else curl calls a body in memory a form. */
 	if (exchange->has_body && !header_find(headers, "content-type"))
 		lines[count++].data = no_type;
@@ -376,6 +379,9 @@ int http_start(struct http *http, struct http_exchange *exchange)
 	exchange->err = 0;
 	exchange->status = 0;
 	exchange->begun = 0;
+	exchange->expected = exchange->has_body && !exchange->no_expect &&
+			     exchange->body_len >= EXPECT_FROM;
+	exchange->continued = false;
 	exchange->sent = 0;
 	exchange->detail[0] = '\0';
 	buf_reset(&exchange->answer_headers);
@@ -571,6 +577,7 @@ void http_destroy(struct http *http)
 {
 	struct http_handle *handle;
 
+	CHECK(http->active == 0);
 	for (int large = 0; large < 2; large++) {
 		while ((handle = http->idle[large])) {
 			http->idle[large] = handle->next;

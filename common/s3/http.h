@@ -47,7 +47,8 @@ struct http_exchange {
 	void *source_context;
 	uint64_t deadline; /* CLOCK_MONOTONIC ns */
 	unsigned stall_seconds;
-	bool large;	       /* big buffers for a bulk transfer */
+	bool large;	/* big buffers for a bulk transfer */
+	bool no_expect; /* send a big body at once, without asking first (RFC 9110, 10.1.1) */
 	bool fresh_connection; /* after a failure: new connection, and the name is looked up again
 				*/
 
@@ -64,6 +65,7 @@ struct http_exchange {
 	struct buf answer_headers; /* lines of the last header block, status line first, CRLF
 				      between */
 	char detail[256];	   /* what curl says about a failure */
+	bool expected, continued;  /* the server was asked whether to send the body, and said so */
 	unsigned begun; /* how often sending the request began; more than 1: curl repeated it */
 	uint64_t sent;	/* bytes of the body that curl took */
 

@@ -245,6 +245,8 @@ static int start_thread(struct s3_store *store)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&store->thread, NULL, store_network_thread, store);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!err)
+		pthread_setname_np(store->thread, "s3");
 	return -err;
 }
 

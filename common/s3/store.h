@@ -95,6 +95,7 @@ struct s3_store {
 	char region[REGION_MAX];
 	enum endpoint_style style;
 	bool may_switch_style;
+	bool no_expect; /* the server does not answer "Expect: 100-continue" */
 	int64_t clock_offset;
 	uint64_t scratch_random, random; /* state and last value of the generator */
 	struct list urgent, bulk, hashing, delayed, active;

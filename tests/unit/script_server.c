@@ -67,13 +67,13 @@ static bool read_head(int fd, char *head, size_t *rest)
 	}
 }
 
-static void skip_body(int fd, const char *head, size_t rest)
+static void skip_body(int fd, const char *head, size_t rest, bool silent)
 {
 	const char *length = strcasestr(head, "\r\ncontent-length:");
 	size_t left = length ? strtoull(length + 17, NULL, 10) : 0;
 	char data[65536];
 
-	if (left > rest && strcasestr(head, "expect: 100-continue"))
+	if (!silent && left > rest && strcasestr(head, "expect: 100-continue"))
 		send(fd, "HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL);
 	while (left > rest) {
 		ssize_t got = recv(fd, data, sizeof(data), 0);
@@ -96,7 +96,8 @@ static const struct script_step *next_step(struct script_server *server, const c
 	} else {
 		step = &server->steps[number];
 		if ((step->expect && !strcasestr(head, step->expect)) ||
-		    (step->expect2 && !strcasestr(head, step->expect2)))
+		    (step->expect2 && !strcasestr(head, step->expect2)) ||
+		    (step->absent && strcasestr(head, step->absent)))
 			note_problem(server, "not the request that was expected", number, head);
 	}
 	pthread_mutex_unlock(&server->lock);
@@ -154,7 +155,7 @@ static void *serve(void *context)
 		if (!step)
 			break;
 		if (!step->unread)
-			skip_body(connection->fd, head, rest);
+			skip_body(connection->fd, head, rest, step->silent);
 		if (!answer(connection->fd, step, head))
 			break;
 	}

@@ -13,6 +13,8 @@
 struct script_step {
 	const char *expect;  /* must be in the request's head (any case); NULL: anything */
 	const char *expect2; /* and this */
+	const char *absent;  /* must not be there */
+	bool silent;	     /* does not say "100 Continue" */
 	int status;	     /* 0: the connection ends without an answer */
 	const char *headers; /* lines with CRLF; NULL: none */
 	const char *body;    /* NULL: none */

@@ -274,6 +274,28 @@ static void a_refusal_comes_before_a_big_body_is_sent(void **state)
 	store_world_close(1);
 }
 
+static void a_server_that_does_not_answer_expect_is_not_asked_again(void **state)
+{
+	static const struct script_step steps[] = {
+		{.expect = "expect: 100-continue",
+		 .status = 200,
+		 .headers = "ETag: \"e\"\r\n",
+		 .silent = true},
+		{.absent = "expect: 100-continue", .status = 200, .headers = "ETag: \"e\"\r\n"},
+	};
+	struct os_memory memory = {calloc(1, 2 << 20), 2 << 20};
+	struct os_request request = {.op = OS_PUT, .key = "k", .body = os_source_memory(&memory)};
+
+	(void)state;
+	OPEN(steps);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_world_run(&request), 0);
+		os_request_free_result(&request);
+	}
+	free((void *)memory.data);
+	store_world_close(2);
+}
+
 static void bodies_of_all_sizes_are_signed_and_sent(void **state)
 {
 	static const uint64_t sizes[] = {0, 1, 65536, 65537, BODY};
@@ -338,6 +360,7 @@ int main(void)
 		cmocka_unit_test(curls_own_repetition_leaves_a_doubt_too),
 		cmocka_unit_test(a_kept_connection_that_died_does_no_harm),
 		cmocka_unit_test(a_refusal_comes_before_a_big_body_is_sent),
+		cmocka_unit_test(a_server_that_does_not_answer_expect_is_not_asked_again),
 		cmocka_unit_test(bodies_of_all_sizes_are_signed_and_sent),
 		cmocka_unit_test(what_the_source_says_ends_the_write),
 	};

@@ -3,9 +3,10 @@
  *
  * Reading takes UTF-8 text of at most JSON_BYTES_MAX bytes and JSON_DEPTH_MAX levels, one
  * value and nothing behind it, no NUL inside of strings (as \u0000), so that every string is a
- * whole C string. Of equal member names the first counts. Looking takes NULL for "not there", so
- * that json_string(json_member(json_member(root, "a"), "b")) needs no checks in between; it copies
- * nothing and what it returns lives as long as the root.
+ * whole C string. Of equal member names the first counts. (cJSON, which does the work, also lets
+ * pass control characters inside of strings and zeros before a number.) Looking takes NULL for "not
+ * there", so that json_string(json_member(json_member(root, "a"), "b")) needs no checks in between;
+ * it copies nothing and what it returns lives as long as the root.
  *
  * Writing is as sticky as buf.h: errors show in buf->failed at the end.
  * Any thread; no state but what the caller owns.

@@ -97,7 +97,7 @@ static bool act_on_server(struct request *request, const char *action)
 		atomic_store(&server->clock_offset, strtoll(action + 5, NULL, 10) * 1000);
 	} else if (strcmp(action, "down") == 0) {
 		atomic_store(&server->down, true);
-		http_drop_all(server->http, request->exchange);
+		http_drop_others(request->exchange);
 	} else if (strcmp(action, "up") == 0) {
 		atomic_store(&server->down, false);
 	} else {

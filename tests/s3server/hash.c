@@ -1,5 +1,6 @@
 #include "tests/s3server/hash.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -10,6 +11,7 @@
  * hash_global_init alone, before there are threads. */
 static EVP_MD *digests[HASH_SHA256 + 1];
 static uint64_t crc_tables[3][8][256];
+static pthread_key_t context_of_thread;
 
 static void fill_crc_tables(uint64_t tables[8][256], uint64_t polynomial)
 {
@@ -26,10 +28,16 @@ static void fill_crc_tables(uint64_t tables[8][256], uint64_t polynomial)
 					   tables[0][tables[slice - 1][i] & 0xff];
 }
 
+static void free_context(void *context)
+{
+	EVP_MD_CTX_free(context);
+}
+
 void hash_global_init(void)
 {
 	static const char *const names[] = {"MD5", "SHA1", "SHA256"};
 
+	CHECK(pthread_key_create(&context_of_thread, free_context) == 0);
 	for (unsigned i = 0; i <= HASH_SHA256; i++) {
 		digests[i] = EVP_MD_fetch(NULL, names[i], NULL);
 		CHECK(digests[i]);
@@ -102,15 +110,24 @@ void hash_drop(struct hash *hash)
 	hash->context = NULL;
 }
 
+/* One context per thread is kept: making it costs as much as a short digest. */
+static EVP_MD_CTX *thread_context(void)
+{
+	EVP_MD_CTX *context = pthread_getspecific(context_of_thread);
+
+	if (!context) {
+		context = EVP_MD_CTX_new();
+		CHECK(context && pthread_setspecific(context_of_thread, context) == 0);
+	}
+	return context;
+}
+
 static void sha256_two(const void *a, size_t a_len, const void *b, size_t b_len,
 		       unsigned char out[32])
 {
-	/* One context per thread is kept: making it costs as much as a short digest. */
-	static _Thread_local EVP_MD_CTX *context;
+	EVP_MD_CTX *context = thread_context();
 
-	if (!context)
-		context = EVP_MD_CTX_new();
-	CHECK(context && EVP_DigestInit_ex2(context, digests[HASH_SHA256], NULL) == 1 &&
+	CHECK(EVP_DigestInit_ex2(context, digests[HASH_SHA256], NULL) == 1 &&
 	      EVP_DigestUpdate(context, a, a_len) == 1 &&
 	      EVP_DigestUpdate(context, b, b_len) == 1 &&
 	      EVP_DigestFinal_ex(context, out, NULL) == 1);

@@ -322,18 +322,23 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 	*socket_context = NULL;
 }
 
-void http_drop_all(struct http_server *server, const struct exchange *keep)
+static void drop_connections(struct http_server *server, const struct connection *keep)
 {
-	const struct http_exchange *kept = keep ? keep->implementation : NULL;
-
 	pthread_mutex_lock(&server->lock);
 	LIST_FOREACH (node, &server->connections) {
 		struct connection *entry = container_of(node, struct connection, node);
 
-		if (!kept || entry != kept->connection)
+		if (entry != keep)
 			shutdown(entry->socket, SHUT_RDWR);
 	}
 	pthread_mutex_unlock(&server->lock);
+}
+
+void http_drop_others(const struct exchange *exchange)
+{
+	const struct http_exchange *own = exchange->implementation;
+
+	drop_connections(own->server, own->connection);
 }
 
 static int read_tls_file(const char *path, char **out, struct error *error)
@@ -434,6 +439,7 @@ int http_start(struct http_server **out, const struct http_config *config,
 
 void http_stop(struct http_server *server)
 {
+	drop_connections(server, NULL);
 	MHD_stop_daemon(server->daemon);
 	server_free(server);
 }

@@ -69,8 +69,8 @@ int http_start(struct http_server **out, const struct http_config *config,
 	       const struct http_service *service, uint16_t *port, struct error *error);
 /* Ends every connection, waits for their threads. */
 void http_stop(struct http_server *server);
-/* Shuts every connection down except that of keep (may be NULL). Any thread. */
-void http_drop_all(struct http_server *server, const struct exchange *keep);
+/* Shuts every connection down except that of the exchange, on whose thread it is called. */
+void http_drop_others(const struct exchange *exchange);
 
 const char *http_header(const struct exchange *exchange, const char *name); /* NULL: absent */
 void http_reply_header(struct exchange *exchange, const char *name, const char *value);

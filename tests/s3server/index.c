@@ -125,7 +125,7 @@ struct index_node *index_insert(struct index *index, const char *key)
 	levels = random_levels(index);
 	for (; index->levels < levels; index->levels++)
 		path[index->levels] = &index->head[index->levels];
-	links = levels * sizeof(node->next[0]);
+	links = levels * sizeof(void *);
 	node = xmalloc(sizeof(*node) + links + key_size);
 	node->key = (char *)node->next + links;
 	memcpy(node->key, key, key_size);

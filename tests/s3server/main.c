@@ -267,6 +267,7 @@ static int serve(struct server *server, struct arguments *arguments, struct erro
 {
 	const struct http_service service = {service_begin, service_body, service_finish,
 					     service_closed, server};
+	struct http_server *http = NULL;
 	uint16_t port = 0;
 	sigset_t signals;
 	int signal_number, err;
@@ -278,7 +279,7 @@ static int serve(struct server *server, struct arguments *arguments, struct erro
 	signal(SIGPIPE, SIG_IGN);
 	err = create_buckets(server, arguments, error);
 	if (!err)
-		err = http_start(&server->http, &arguments->http, &service, &port, error);
+		err = http_start(&http, &arguments->http, &service, &port, error);
 	if (err)
 		return err;
 	err = write_port_file(arguments->port_file, port, error);
@@ -288,8 +289,7 @@ static int serve(struct server *server, struct arguments *arguments, struct erro
 		fflush(stdout);
 		sigwait(&signals, &signal_number);
 	}
-	http_drop_all(server->http, NULL);
-	http_stop(server->http);
+	http_stop(http);
 	return err;
 }
 

@@ -152,31 +152,41 @@ void op_copy_object(struct request *request)
 	free(key);
 }
 
+/* "bytes=first-last": unlike Range, this form has no open ends. */
+static bool parse_whole_range(const char *text, uint64_t *first, uint64_t *last)
+{
+	char *end;
+
+	if (!string_has_prefix(text, "bytes=") || text[6] < '0' || text[6] > '9')
+		return false;
+	*first = strtoull(text + 6, &end, 10);
+	if (end[0] != '-' || end[1] < '0' || end[1] > '9')
+		return false;
+	*last = strtoull(end + 1, &end, 10);
+	return *end == '\0' && *last >= *first;
+}
+
 /* False: replied. */
 static bool copy_range(struct request *request, const struct object *source, uint64_t *first,
 		       uint64_t *len)
 {
 	const char *range = request_header(request, "x-amz-copy-source-range");
-	unsigned long long a, b;
-	int used = 0;
+	uint64_t last;
 
 	*first = 0;
 	*len = source->size;
 	if (range) {
-		/* unlike Range, this form must be whole and inside of the object */
-		if (sscanf(range, "bytes=%llu-%llu%n", &a, &b, &used) != 2 || range[used] ||
-		    b < a) {
+		if (!parse_whole_range(range, first, &last)) {
 			reply_error(request, "InvalidArgument",
 				    "The x-amz-copy-source-range value must be of the form "
 				    "bytes=first-last");
 			return false;
 		}
-		if (b >= source->size) {
+		if (last >= source->size) {
 			reply_error(request, "InvalidRange", NULL);
 			return false;
 		}
-		*first = a;
-		*len = b - a + 1;
+		*len = last - *first + 1;
 	}
 	if (*len <= request->server->config.limits.part_size)
 		return true;

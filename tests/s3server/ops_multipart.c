@@ -132,15 +132,15 @@ static void complete_etag(struct hash *hash, size_t count, char etag[ETAG_MAX])
 static void hash_etag(struct hash *hash, const char *etag)
 {
 	unsigned char digest[16];
-	unsigned byte;
+	char byte[3] = "";
 
 	if (strlen(etag) != 34 || strspn(etag + 1, "0123456789abcdef") != 32) {
 		hash_update(hash, etag, strlen(etag));
 		return;
 	}
 	for (size_t i = 0; i < 16; i++) {
-		sscanf(etag + 1 + 2 * i, "%2x", &byte);
-		digest[i] = (unsigned char)byte;
+		memcpy(byte, etag + 1 + 2 * i, 2);
+		digest[i] = (unsigned char)strtoul(byte, NULL, 16);
 	}
 	hash_update(hash, digest, sizeof(digest));
 }

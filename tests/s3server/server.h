@@ -39,7 +39,6 @@ struct server_config {
 struct server {
 	struct server_config config;
 	struct store *store;
-	struct http_server *http;
 	struct faults faults;
 	atomic_int_fast64_t clock_offset; /* ms, by the control interface */
 	atomic_bool down;		  /* every connection is dropped */

@@ -395,12 +395,17 @@ static void bucket_free(struct bucket *bucket)
 	free(bucket);
 }
 
+static void free_buckets(struct list *buckets)
+{
+	LIST_FOREACH (node, buckets) {
+		bucket_free(container_of(node, struct bucket, node));
+	}
+}
+
 void store_close(struct store *store)
 {
-	struct list *node;
-
-	while ((node = list_pop(&store->buckets)) || (node = list_pop(&store->dead)))
-		bucket_free(container_of(node, struct bucket, node));
+	free_buckets(&store->buckets);
+	free_buckets(&store->dead);
 	pthread_rwlock_destroy(&store->lock);
 	if (store->log_fd >= 0)
 		close(store->log_fd);

@@ -153,10 +153,10 @@ static struct blob *replay_blob(struct replay *replay, uint64_t id)
 
 static uint64_t field_number(const char *text)
 {
-	return strtoull(text, NULL, 16);
+	return text ? strtoull(text, NULL, 16) : 0;
 }
 
-/* Fields from first on, as put_object wrote them. */
+/* Fields from first on, as put_object wrote them; the caller has counted them. */
 static struct object *replay_object(struct replay *replay, size_t first)
 {
 	char **fields = &replay->fields[first];

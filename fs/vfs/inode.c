@@ -9,7 +9,6 @@
 #include "fs/vfs/key.h"
 
 enum {
-	INO_STEP = 4096,
 	INODES_MAX = 500000, /* known names; about 600 bytes each */
 };
 
@@ -58,13 +57,27 @@ fail:
 	return NULL;
 }
 
-struct inode *inode_new(struct vfs *vfs, uint32_t mode)
+/* FNV-1a, 64 bits, of the parent's number and the name. */
+static uint64_t path_number(uint64_t parent, const char *name)
 {
-	if (vfs->next_ino == vfs->reserved_inos) {
-		vfs->reserved_inos += INO_STEP;
-		journal_put_counters(vfs->env->journal, vfs->reserved_inos, 0, 0);
-	}
-	return inode_new_numbered(vfs, vfs->next_ino++, mode);
+	uint64_t value = UINT64_C(0xcbf29ce484222325);
+
+	for (int shift = 0; shift < 64; shift += 8)
+		value = (value ^ (parent >> shift & 0xff)) * UINT64_C(0x100000001b3);
+	for (; *name; name++)
+		value = (value ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	return value;
+}
+
+struct inode *inode_new(struct inode *parent, const char *name, uint32_t mode)
+{
+	struct vfs *vfs = parent->vfs;
+	uint64_t ino = path_number(parent->ino, name);
+
+	/* Taken: by a file that had this name before it was renamed, or by chance. */
+	while (ino <= VFS_ROOT || map_get_u64(vfs->inodes, ino))
+		ino = path_number(ino, name);
+	return inode_new_numbered(vfs, ino, mode);
 }
 
 struct inode *inode_find(struct vfs *vfs, uint64_t ino)

@@ -27,8 +27,9 @@ struct vfs {
 	struct uploader uploader;
 	struct map *inodes; /* ino -> struct inode */
 	struct inode *root;
-	uint64_t next_ino, reserved_inos;
 	uint64_t change; /* counts local changes of the name space */
+	uint64_t walked_at;    /* monotonic; when a directory was last listed for somebody */
+	unsigned walked;       /* directories in a row, each soon after the one before */
 	uint64_t hidden; /* keys that have no POSIX name, as of the listings */
 	struct list dirty; /* inodes in the order in which they became dirty */
 	unsigned publishing;
@@ -108,7 +109,9 @@ struct inode {
 };
 
 /* inode.c */
-struct inode *inode_new(struct vfs *vfs, uint32_t mode); /* a fresh number; NULL: -ENOMEM */
+/* For a name that is about to be linked. Its number comes from the path, so that it is the same at the next
+ * mount and on every node (git, rsync and backup programs compare it). NULL: out of memory. */
+struct inode *inode_new(struct inode *parent, const char *name, uint32_t mode);
 struct inode *inode_new_numbered(struct vfs *vfs, uint64_t ino, uint32_t mode);
 struct inode *inode_find(struct vfs *vfs, uint64_t ino); /* takes a busy reference; NULL: unknown */
 struct inode *inode_get(struct inode *inode);

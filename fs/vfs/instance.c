@@ -59,7 +59,6 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 	wait_queue_init(&vfs->thawed);
 	timer_init(&vfs->pump, pump_fired);
 	vfs->inodes = map_create();
-	vfs->next_ino = vfs->reserved_inos = info->next_ino > VFS_ROOT ? info->next_ino : VFS_ROOT + 1;
 	cache_init(&vfs->cache, env, config->cache_limit, config->dirty_limit,
 	           info->next_file_id ? info->next_file_id : 1);
 	vfs->cache.evict = evict;

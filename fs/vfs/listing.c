@@ -78,7 +78,7 @@ static void confirm_file(struct listing *listing, struct inode *child, const str
 static struct inode *add_child(struct listing *listing, const char *name, bool directory)
 {
 	struct vfs *vfs = listing->directory->vfs;
-	struct inode *child = inode_new(vfs, directory ? S_IFDIR : S_IFREG);
+	struct inode *child = inode_new(listing->directory, name, directory ? S_IFDIR : S_IFREG);
 
 	if (!child)
 		return NULL;

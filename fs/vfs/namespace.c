@@ -50,7 +50,7 @@ static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *pa
 		inode_put(child);
 	if (err != -ENOENT)
 		return err ? err : -EEXIST;
-	child = inode_new(vfs, mode);
+	child = inode_new(parent, name, mode);
 	if (!child)
 		return -ENOMEM;
 	child->attributes.uid = caller.uid;

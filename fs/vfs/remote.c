@@ -228,7 +228,7 @@ static int link_found(struct inode *parent, const char *name, const struct resol
 		                  false, &vfs->config.defaults);
 		directory = S_ISDIR(probe.mode);
 	}
-	child = inode_new(vfs, directory ? S_IFDIR : S_IFREG);
+	child = inode_new(parent, name, directory ? S_IFDIR : S_IFREG);
 	if (!child)
 		return -ENOMEM;
 	if (head->err == 0)

@@ -354,7 +354,10 @@ static void read_error(const struct os_request *request, const struct document *
 		take_region(region, hints);
 	if (hints->status >= 200 && hints->status < 300)
 		hints->status = s3_code_status(document->code);
-	fail(result, s3_error_errno(request, hints->status, document->code), document->message);
+	fail(result, s3_error_errno(request, hints->status, document->code),
+	     document->message[0] || document->code[0]
+		     ? document->message
+		     : "the server reports an error without a code");
 }
 
 /* Keys that DeleteObjects could not delete. Keys that were absent are reported as deleted, as

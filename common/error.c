@@ -4,14 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A cut must not leave half of a UTF-8 sequence: drops the last, incomplete character. */
+#include "common/utf8.h"
+
+/* A cut must not leave half of a UTF-8 sequence: drops the last character if it is incomplete. */
 static void trim_partial_character(char *text, size_t len)
 {
 	size_t start = len;
 
 	while (start > 0 && len - start < 4 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
 		start--;
-	if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
+	if (start > 0 && (unsigned char)text[start - 1] >= 0xc0 &&
+	    utf8_sequence(text + start - 1, len - start + 1) == 0)
 		text[start - 1] = '\0';
 }
 

@@ -61,17 +61,15 @@ enum {
 /* Where a fiber, or the thread itself, goes on. */
 struct context {
 	jmp_buf registers;
-	bool entered; /* registers are valid */
-	void *stack;  /* lowest address above the guard page; for the thread: as the sanitizer says
-		       */
+	bool entered;	   /* registers are valid */
+	const void *stack; /* above the guard page; for the thread: as the sanitizer says */
 	size_t stack_size;
 	void *sanitizer; /* ASan: its fake stack; TSan: its idea of a fiber */
 };
 
 enum fiber_state {
 	FIBER_IDLE,    /* in the pool, or its entry has returned */
-	FIBER_RUNNING, /* or it has started another fiber and waits for that to give up the thread
-			*/
+	FIBER_RUNNING, /* or it has started another fiber that has not given up the thread yet */
 	FIBER_PARKED,  /* until fiber_wake */
 	FIBER_WAITING, /* on a queue, for a timer, or both */
 	FIBER_READY,   /* its task is posted */
@@ -114,7 +112,7 @@ NO_SANITIZE static void enter(struct context *context)
 	ucontext_t first;
 
 	CHECK(getcontext(&first) == 0);
-	first.uc_stack.ss_sp = context->stack;
+	first.uc_stack.ss_sp = (void *)(uintptr_t)context->stack;
 	first.uc_stack.ss_size = context->stack_size;
 	first.uc_link = NULL;
 	makecontext(&first, trampoline, 0);
@@ -146,13 +144,9 @@ static inline __attribute__((always_inline)) void before_switch(struct context *
 static inline __attribute__((always_inline)) void after_switch(struct context *here, bool is_new)
 {
 #if defined(FIBER_ASAN)
-	const void *stack;
-	size_t size;
-
-	__sanitizer_finish_switch_fiber(is_new ? NULL : here->sanitizer, &stack, &size);
-	/* The only way to learn the bounds of the thread's own stack. */
-	left->stack = (void *)(uintptr_t)stack;
-	left->stack_size = size;
+	/* The bounds of what was left: the only way to learn those of the thread's own stack. */
+	__sanitizer_finish_switch_fiber(is_new ? NULL : here->sanitizer, &left->stack,
+					&left->stack_size);
 #endif
 	(void)here;
 	(void)is_new;
@@ -185,7 +179,7 @@ NO_SANITIZE static void trampoline(void)
 
 static void *stack_base(const struct fiber *fiber)
 {
-	return (char *)fiber->context.stack - fiber->pool->page_bytes;
+	return (char *)(uintptr_t)fiber->context.stack - fiber->pool->page_bytes;
 }
 
 static void fiber_free(struct fiber *fiber)

@@ -15,6 +15,9 @@
 #include "fs/control.h"
 #include "fs/mount.h"
 
+/* Exit status of a mount that has left changes in its cache; see mount.h. */
+enum { EXIT_LEFT = 3 };
+
 /* Keys are in memory: no core file, no ptrace by others. */
 static void harden(void)
 {
@@ -110,6 +113,8 @@ static int mount_command(struct cli *cli)
 		setsid();
 	}
 	err = mount_run(cli, ready, &notice, &error);
+	if (err == MOUNT_LEFT)
+		return EXIT_LEFT;
 	if (err)
 		fprintf(stderr, "s3mount: %s\n", error.message[0] ? error.message : strerror(-err));
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

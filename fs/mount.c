@@ -388,7 +388,7 @@ static int prepare(struct mount *mount)
 
 /* The journal is what must end in order; the rest of the process's memory goes with it. Requests that are
  * still under way may belong to fibers, so nothing of theirs is freed. */
-static void finish(struct mount *mount)
+static bool finish(struct mount *mount)
 {
 	bool clean = mount->up && vfs_pending(mount->vfs).files == 0;
 
@@ -400,6 +400,7 @@ static void finish(struct mount *mount)
 	cache_directory_close(&mount->cache);
 	if (mount->up)
 		log_info("%s: ended", mount->volume);
+	return clean;
 }
 
 int mount_run(struct cli *cli, void (*ready)(void *context), void *context, struct error *error)
@@ -423,6 +424,7 @@ int mount_run(struct cli *cli, void (*ready)(void *context), void *context, stru
 		loop_run(mount->loop);
 		err = mount->err;
 	}
-	finish(mount);
+	if (!finish(mount) && mount->up)
+		return MOUNT_LEFT;
 	return err;
 }

@@ -14,6 +14,9 @@
  */
 enum { ENTRY_MAX = 1 << 20 };
 
+/* The last whole year that 64 bits of nanoseconds reach. */
+enum { YEAR_MAX = 2261 };
+
 static void take(char *out, size_t size, const char *text)
 {
 	snprintf(out, size, "%s", text);
@@ -331,7 +334,8 @@ static bool literal(const char **text, char c)
 static bool in_range(const struct tm *tm)
 {
 	return tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 && tm->tm_mday <= 31 &&
-	       tm->tm_hour < 24 && tm->tm_min < 60 && tm->tm_sec <= 60 && tm->tm_year >= 70;
+	       tm->tm_hour < 24 && tm->tm_min < 60 && tm->tm_sec <= 60 && tm->tm_year >= 70 &&
+	       tm->tm_year <= YEAR_MAX - 1900;
 }
 
 int parse_iso_time(const char *text, int64_t *ns)

@@ -18,8 +18,8 @@ declare -A sources=(
 	[attributes]="fs/vfs/attributes.c common/s3/objstore.c"
 	[key]="fs/vfs/key.c"
 	[document]="common/s3/document.c common/s3/xml.c common/s3/objstore.c common/buf.c"
-	[response]="common/s3/response.c common/s3/endpoint.c common/s3/document.c common/s3/xml.c common/s3/objstore.c common/buf.c common/error.c"
-	[credentials]="common/s3/aws_profile.c common/s3/passwd_file.c common/s3/secret.c common/error.c common/buf.c"
+	[response]="common/s3/response.c common/s3/endpoint.c common/s3/document.c common/s3/xml.c common/s3/objstore.c common/buf.c common/error.c common/utf8.c"
+	[credentials]="common/s3/aws_profile.c common/s3/passwd_file.c common/s3/secret.c common/error.c common/utf8.c common/buf.c"
 )
 read -ra packages <<<"$(pkg-config --cflags --libs libxml-2.0 openssl)"
 flags=(-std=gnu11 -g -O1 -I. -D_GNU_SOURCE -Wall -Wextra -Werror -fno-sanitize-recover=all)

@@ -1,12 +1,12 @@
-/* fiber.h — stackful coroutines, so that code which waits for the network, the disk or the journal reads
- * as straight lines and yet one thread runs all of it.
+/* fiber.h — stackful coroutines, so that code which waits for the network, the disk or the journal
+ * reads as straight lines and yet one thread runs all of it.
  *
- * Threads: a pool and its fibers belong to the owner thread of the executor. No other thread may call
- * anything here; other threads post a task that does.
- * Rules: a fiber gives up the thread only in fiber_park, fiber_wait and what calls them. So between two
- * waits no other fiber changes anything, and no lock is needed. What must hold across a wait is state
- * that others can see (a flag, a counter), never a hope.
- * The current fiber is kept in a thread-local variable: it is the register that C does not give us.
+ * Threads: a pool and its fibers belong to the owner thread of the executor. No other thread may
+ * call anything here; other threads post a task that does. Rules: a fiber gives up the thread only
+ * in fiber_park, fiber_wait and what calls them. So between two waits no other fiber changes
+ * anything, and no lock is needed. What must hold across a wait is state that others can see (a
+ * flag, a counter), never a hope. The current fiber is kept in a thread-local variable: it is the
+ * register that C does not give us.
  */
 #ifndef COMMON_FIBER_H
 #define COMMON_FIBER_H
@@ -28,21 +28,24 @@ void fiber_pool_destroy(struct fiber_pool *pool);
 unsigned fiber_pool_alive(const struct fiber_pool *pool);
 struct executor *fiber_pool_executor(struct fiber_pool *pool);
 
-/* Runs entry(arg) in a new fiber, at once, until it first waits or returns. May be called from a fiber.
- * Errors: -EAGAIN at the limit of the pool, -ENOMEM. */
+/* Runs entry(arg) in a new fiber, at once, until it first waits or returns. May be called from a
+ * fiber. Errors: -EAGAIN at the limit of the pool, -ENOMEM. */
 int fiber_start(struct fiber_pool *pool, void (*entry)(void *), void *arg);
 
 /* The running fiber; NULL outside of one. */
 struct fiber *fiber_self(void);
 
-/* Gives up the thread until fiber_wake. A wake that came before the park is remembered (one). */
+/* Gives up the thread until fiber_wake. A wake that came before the park is remembered (one), also
+ * one that met the fiber in a wait, a sleep or a yield, which it does not end. A wake resumes the
+ * fiber from a posted task, never inside of the call. */
 void fiber_park(void);
 void fiber_wake(struct fiber *fiber);
 
 /* An interrupt ends the current or next interruptible wait of the fiber with -EINTR. */
 void fiber_interrupt(struct fiber *fiber);
 
-/* Fibers that wait for a condition. The waker changes the state first, then wakes; the woken looks again. */
+/* Fibers that wait for a condition. The waker changes the state first, then wakes; the woken looks
+ * again. */
 struct wait_queue {
 	struct list waiters;
 };

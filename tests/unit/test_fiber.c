@@ -2,10 +2,14 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -511,6 +515,34 @@ static void the_promised_stack_is_there(void **state)
 	world_close(&world);
 }
 
+static void overflow_the_stack(void *arg)
+{
+	struct world *world = arg;
+
+	world->result = deepen(1000 * 1000 * 1000);
+}
+
+static void what_overflows_its_stack_dies_at_the_guard_page(void **state)
+{
+	struct world world;
+	int status;
+	pid_t child;
+
+	(void)state;
+	world_open(&world, 2);
+	child = fork();
+	if (child == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+		fiber_start(world.pool, overflow_the_stack, &world);
+		_exit(0);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+	world_close(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +564,7 @@ int main(void)
 		cmocka_unit_test(thousands_of_fibers_live_at_once_and_their_stacks_are_used_again),
 		cmocka_unit_test(a_fiber_that_never_waits_ends_inside_of_start),
 		cmocka_unit_test(the_promised_stack_is_there),
+		cmocka_unit_test(what_overflows_its_stack_dies_at_the_guard_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

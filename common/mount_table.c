@@ -1,7 +1,6 @@
 #include "common/mount_table.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,14 +77,30 @@ static char *take_word(char **line)
 	return word;
 }
 
+/* "254:0" */
+static bool parse_device(char *word, struct mount_entry *entry)
+{
+	char *colon = word ? strchr(word, ':') : NULL;
+	int64_t major_number, minor_number;
+
+	if (!colon)
+		return false;
+	*colon = '\0';
+	if (parse_int(word, 0, UINT32_MAX, &major_number) ||
+	    parse_int(colon + 1, 0, UINT32_MAX, &minor_number))
+		return false;
+	entry->device_major = (unsigned)major_number;
+	entry->device_minor = (unsigned)minor_number;
+	return true;
+}
+
 static bool parse_line(char *line, struct mount_entry *entry)
 {
-	char *root, *point, *options, *word, *type, *source, *super_options, *device;
+	char *root, *point, *options, *word, *type, *source, *super_options;
 
 	if (!take_word(&line) || !take_word(&line)) /* numbers of the mount and of its parent */
 		return false;
-	device = take_word(&line);
-	if (!device || sscanf(device, "%u:%u", &entry->device_major, &entry->device_minor) != 2)
+	if (!parse_device(take_word(&line), entry))
 		return false;
 	root = take_word(&line);
 	point = take_word(&line);

@@ -415,7 +415,7 @@ static void a_stop_from_another_thread_wakes_the_loop_and_one_before_the_run_cou
 static void stop_on_signal(int signal_number)
 {
 	(void)signal_number;
-	loop_stop(the_world.loop);
+	loop_stop(the_world.loop); /* NOLINT(bugprone-signal-handler): its contract allows it */
 }
 
 static void send_signal(struct timer *timer)

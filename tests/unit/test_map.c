@@ -114,8 +114,8 @@ static void entries_come_in_the_order_of_insertion_and_may_be_removed_on_the_way
 {
 	struct map *map = map_create();
 	size_t position = 0, seen = 0;
-	uint64_t key;
-	void *value;
+	uint64_t key = 0;
+	void *value = NULL;
 
 	(void)state;
 	assert_false(map_next(map, &position, NULL, &key, &value));
@@ -141,7 +141,7 @@ static void texts_come_with_their_key(void **state)
 					   "long enough to fill several words of the hash"};
 	struct map *map = map_create();
 	size_t position = 0, seen = 0;
-	const char *key;
+	const char *key = NULL;
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++)

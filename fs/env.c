@@ -1,5 +1,6 @@
 #include "fs/env.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 struct s3_wait {
@@ -15,6 +16,16 @@ static void wake_waiter(struct os_request *request)
 	fiber_wake(wait->fiber);
 }
 
+static bool found_nobody(int err)
+{
+	return err == -EHOSTUNREACH || err == -ETIMEDOUT || err == -EKEYREJECTED || err == -EIO;
+}
+
+bool env_is_away(struct env *env)
+{
+	return env->away_at && env_now(env) - env->away_at < AWAY_PAUSE;
+}
+
 int env_s3(struct env *env, struct os_request *request)
 {
 	struct s3_wait wait = {fiber_self(), false};
@@ -26,6 +37,7 @@ int env_s3(struct env *env, struct os_request *request)
 	objstore_submit(env->store, request);
 	while (!wait.done)
 		fiber_park();
+	env->away_at = found_nobody(request->result.err) ? env_now(env) : 0;
 	return request->result.err;
 }
 

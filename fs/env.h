@@ -21,10 +21,16 @@ struct env {
 	struct journal *journal;
 	uint64_t (*random)(void *context);
 	void *random_context;
+	uint64_t away_at; /* monotonic; the newest request that found no server, 0 since one found it again */
 };
+
+/* S3 did not answer a moment ago: what is known is good enough, and nobody waits to hear it again. */
+#define AWAY_PAUSE (5 * NSEC_PER_SEC)
+bool env_is_away(struct env *env);
 
 /* How long the core lets one request of each kind go on, retries included. */
 #define DEADLINE_SMALL (30 * NSEC_PER_SEC) /* HEAD, LIST, DELETE: a caller waits */
+#define DEADLINE_REFRESH (5 * NSEC_PER_SEC) /* the same where an older answer can be given instead */
 #define DEADLINE_BULK (120 * NSEC_PER_SEC) /* bodies and copies */
 
 static inline uint64_t env_now(struct env *env)

@@ -45,6 +45,20 @@ struct operations_context *operation_begin(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
+/* What programs know: errors of the network and of the protocol are EIO to them; the log has the rest. */
+void operation_error(fuse_req_t req, int err)
+{
+	switch (-err) {
+	case EHOSTUNREACH:
+	case EPROTO:
+	case EKEYREJECTED:
+	case ENXIO:
+	case EALREADY:
+	case ECANCELED: fuse_reply_err(req, EIO); break;
+	default: fuse_reply_err(req, -err); break;
+	}
+}
+
 void operation_entry(const struct operations_context *context, const struct stat *attributes,
                      struct fuse_entry_param *entry)
 {
@@ -60,7 +74,7 @@ static struct vfs_caller caller(fuse_req_t req)
 {
 	const struct fuse_ctx *context = fuse_req_ctx(req);
 
-	return (struct vfs_caller){context->uid, context->gid};
+	return (struct vfs_caller){context->uid, context->gid, context->pid};
 }
 
 static void reply_entry(fuse_req_t req, const struct operations_context *context, int err,
@@ -69,7 +83,7 @@ static void reply_entry(fuse_req_t req, const struct operations_context *context
 	struct fuse_entry_param entry;
 
 	if (err) {
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 		return;
 	}
 	operation_entry(context, attributes, &entry);
@@ -82,7 +96,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct operations_context *context = operation_begin(req);
 	struct fuse_entry_param none = {.entry_timeout = context->timeout};
 	struct stat attributes;
-	int err = vfs_lookup(context->vfs, parent, name, &attributes);
+	int err = vfs_lookup(context->vfs, caller(req), parent, name, &attributes);
 
 	if (err == -ENOENT)
 		fuse_reply_entry(req, &none); /* the kernel may remember that there is nothing */
@@ -115,7 +129,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *in
 
 	(void)info;
 	if (err)
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 	else
 		fuse_reply_attr(req, &attributes, context->timeout);
 }
@@ -153,7 +167,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 	int err = vfs_setattr(context->vfs, ino, handle, values, to_which(to_set), &attributes);
 
 	if (err)
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 	else
 		fuse_reply_attr(req, &attributes, context->timeout);
 }
@@ -165,7 +179,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	int err = vfs_readlink(context->vfs, ino, &target);
 
 	if (err) {
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 		return;
 	}
 	fuse_reply_readlink(req, target);
@@ -199,18 +213,18 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(req, -vfs_unlink(operation_begin(req)->vfs, parent, name));
+	operation_error(req, vfs_unlink(operation_begin(req)->vfs, parent, name));
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(req, -vfs_rmdir(operation_begin(req)->vfs, parent, name));
+	operation_error(req, vfs_rmdir(operation_begin(req)->vfs, parent, name));
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                       const char *new_name, unsigned flags)
 {
-	fuse_reply_err(req, -vfs_rename(operation_begin(req)->vfs, parent, name, new_parent, new_name,
+	operation_error(req, vfs_rename(operation_begin(req)->vfs, parent, name, new_parent, new_name,
 	                                flags));
 }
 
@@ -239,7 +253,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	                     &attributes);
 
 	if (err) {
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 		return;
 	}
 	info->fh = (uintptr_t)handle;
@@ -256,14 +270,18 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	struct operations_context *context = operation_begin(req);
 	struct vfs_handle *handle;
 	bool keep_cache;
-	int err = vfs_open(context->vfs, ino, info->flags, &handle, &keep_cache);
+	int err = vfs_open(context->vfs, caller(req), ino, info->flags, &handle, &keep_cache);
 
 	if (err) {
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 		return;
 	}
 	info->fh = (uintptr_t)handle;
 	info->keep_cache = keep_cache;
+	/* The reply cannot carry the new size. Without a range only attributes are dropped, which takes no lock
+	 * that a request under way could hold (fuse_reverse_inval_inode, fs/fuse/inode.c of Linux). */
+	if (!keep_cache)
+		fuse_lowlevel_notify_inval_inode(context->session, ino, -1, 0);
 	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY; /* nothing to publish */
 	if (fuse_reply_open(req, info))
 		vfs_release(handle);
@@ -280,7 +298,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		size = context->read_size;
 	got = vfs_read(to_handle(info), context->read_buffer, size, (uint64_t)offset);
 	if (got < 0)
-		fuse_reply_err(req, (int)-got);
+		operation_error(req, (int)got);
 	else
 		fuse_reply_buf(req, context->read_buffer, (size_t)got);
 }
@@ -294,7 +312,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 	operation_begin(req);
 	written = vfs_write(to_handle(info), data, size, (uint64_t)offset);
 	if (written < 0)
-		fuse_reply_err(req, (int)-written);
+		operation_error(req, (int)written);
 	else
 		fuse_reply_write(req, (size_t)written);
 }
@@ -303,7 +321,7 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
 {
 	(void)ino;
 	operation_begin(req);
-	fuse_reply_err(req, -vfs_flush(to_handle(info)));
+	operation_error(req, vfs_flush(to_handle(info)));
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *info)
@@ -311,7 +329,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 	(void)ino;
 	(void)datasync;
 	operation_begin(req);
-	fuse_reply_err(req, -vfs_fsync(to_handle(info)));
+	operation_error(req, vfs_fsync(to_handle(info)));
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
@@ -334,7 +352,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	out.f_files = files + (UINT64_C(1) << 32);
 	out.f_ffree = out.f_favail = UINT64_C(1) << 32;
 	if (err)
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 	else
 		fuse_reply_statfs(req, &out);
 }

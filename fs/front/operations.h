@@ -10,6 +10,7 @@
 /* What every callback gets as its user data. */
 struct operations_context {
 	struct vfs *vfs;
+	struct fuse_session *session;
 	double timeout;      /* s, of attributes and names */
 	/* Of the largest read. Shared by all: filled after the last wait of a read and sent before the next. */
 	char *read_buffer;
@@ -33,6 +34,7 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
 
 /* Lets the signal that interrupts the caller end this fiber's interruptible waits. */
 struct operations_context *operation_begin(fuse_req_t req);
+void operation_error(fuse_req_t req, int err); /* replies; err: 0 or a negative errno */
 void operation_entry(const struct operations_context *context, const struct stat *attributes,
                      struct fuse_entry_param *entry);
 

@@ -23,7 +23,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	int err = vfs_opendir(context->vfs, ino, &directory);
 
 	if (err) {
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 		return;
 	}
 	info->fh = (uintptr_t)directory;
@@ -72,7 +72,7 @@ static void fill(fuse_req_t req, size_t size, off_t offset, struct fuse_file_inf
 		used += len;
 	}
 	if (err && used == 0)
-		fuse_reply_err(req, -err);
+		operation_error(req, err);
 	else
 		fuse_reply_buf(req, page, used);
 	free(page);
@@ -106,7 +106,7 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 	(void)datasync;
 	(void)info;
 	executor = vfs_executor(context->vfs);
-	fuse_reply_err(req, -vfs_sync(context->vfs, ino, executor_monotonic(executor) + SYNC_WAIT));
+	operation_error(req, vfs_sync(context->vfs, ino, executor_monotonic(executor) + SYNC_WAIT));
 }
 
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,

@@ -155,6 +155,7 @@ static int mount_session(struct front *front, const struct front_config *config,
 		                 "/etc/fuse.conf have user_allow_other for allow_other?)",
 		                 config->directory);
 	front->mounted = true;
+	front->context.session = front->session;
 	front->watch.fd = fuse_session_fd(front->session);
 	flags = fcntl(front->watch.fd, F_GETFL);
 	if (flags < 0 || fcntl(front->watch.fd, F_SETFL, flags | O_NONBLOCK) < 0)

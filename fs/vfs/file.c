@@ -7,9 +7,9 @@
 #include "common/check.h"
 #include "fs/vfs/inode.h"
 
-/* A lookup that is part of the same open(2) has just asked S3; what is older than this is asked for again, so
- * that an open sees what a close anywhere has published (P3). */
-#define OPEN_FRESH (10 * NSEC_PER_MSEC)
+/* An open asks S3, so that it sees what a close anywhere has published (P3); unless the lookup that the kernel
+ * made for the same open(2) has just done so. */
+#define SAME_OPEN (2 * NSEC_PER_MSEC)
 #define DIRTY_WAIT (30 * NSEC_PER_SEC)
 #define PUBLISH_WAIT (300 * NSEC_PER_SEC)
 
@@ -61,17 +61,21 @@ int file_truncate(struct inode *inode, uint64_t size)
 	return change_wait(inode, sequence);
 }
 
-static int revalidate(struct inode *inode)
+static int revalidate(struct inode *inode, int32_t pid)
 {
-	if (inode_is_local(inode) || !inode->parent)
-		return 0;
-	if (inode->attributes_known && inode->confirmed_at &&
-	    env_now(inode->vfs->env) - inode->confirmed_at < OPEN_FRESH)
+	struct vfs *vfs = inode->vfs;
+	struct recent_lookup *recent = &vfs->recent[(uint32_t)pid % RECENT_LOOKUPS];
+	bool same_open = recent->pid == pid && recent->ino == inode->ino &&
+	                 env_now(vfs->env) - recent->replied < SAME_OPEN;
+
+	recent->pid = 0;
+	if (same_open || inode_is_local(inode) || !inode->parent)
 		return 0;
 	return remote_refresh(inode);
 }
 
-int vfs_open(struct vfs *vfs, uint64_t ino, int flags, struct vfs_handle **out, bool *keep_cache)
+int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
+             struct vfs_handle **out, bool *keep_cache)
 {
 	struct inode *inode = inode_find(vfs, ino);
 	bool writes = (flags & O_ACCMODE) != O_RDONLY;
@@ -84,7 +88,7 @@ int vfs_open(struct vfs *vfs, uint64_t ino, int flags, struct vfs_handle **out, 
 	else if (writes && vfs->config.read_only)
 		err = -EROFS;
 	if (!err)
-		err = revalidate(inode);
+		err = revalidate(inode, caller.pid);
 	if (!err && (flags & O_TRUNC) && writes && inode_size(inode) > 0)
 		err = file_truncate(inode, 0);
 	if (!err) {
@@ -306,7 +310,7 @@ int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const 
 	if (!err && !inode->attributes_known && !inode_is_local(inode))
 		err = remote_refresh(inode);
 	if (!err && (which & VFS_SET_SIZE)) {
-		err = inode->directory ? -EISDIR : revalidate(inode);
+		err = inode->directory ? -EISDIR : revalidate(inode, -1);
 		if (!err)
 			err = file_truncate(inode, (uint64_t)values->st_size);
 	}

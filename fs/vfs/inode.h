@@ -20,6 +20,14 @@
 #include "fs/cache/content.h"
 #include "fs/vfs/vfs.h"
 
+/* The last lookup of a thread that asked S3: an open that follows at once is part of the same open(2). */
+struct recent_lookup {
+	int32_t pid;
+	uint64_t ino;
+	uint64_t replied; /* monotonic */
+};
+enum { RECENT_LOOKUPS = 64 };
+
 struct vfs {
 	struct env *env;
 	struct vfs_config config;
@@ -28,6 +36,7 @@ struct vfs {
 	struct map *inodes; /* ino -> struct inode */
 	struct inode *root;
 	uint64_t change; /* counts local changes of the name space */
+	struct recent_lookup recent[RECENT_LOOKUPS]; /* by pid */
 	uint64_t walked_at;    /* monotonic; when a directory was last listed for somebody */
 	unsigned walked;       /* directories in a row, each soon after the one before */
 	uint64_t hidden; /* keys that have no POSIX name, as of the listings */

@@ -226,6 +226,9 @@ static int list_pages(struct listing *listing, const char *prefix)
 		        .max_keys = LIST_PAGE, .urgent = true};
 		struct os_result *more = realloc(pages, (page_count + 1) * sizeof(*pages));
 
+		if (listing->directory->directory->listed_at)
+			request.deadline = env_after(vfs->env, DEADLINE_REFRESH);
+
 		if (!more) {
 			err = -ENOMEM;
 			break;
@@ -285,6 +288,8 @@ int listing_refresh(struct inode *inode)
 		if (!directory->listing && directory->listed_at >= asked)
 			return 0;
 	}
+	if (directory->listed_at && env_is_away(inode->vfs->env))
+		return 0;
 	/* A directory that only exists here is what it is. */
 	if (inode->remote == REMOTE_ABSENT && inode != inode->vfs->root) {
 		directory->listed_at = asked;

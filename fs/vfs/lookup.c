@@ -65,6 +65,17 @@ static int read_attributes(struct inode *parent, struct inode *child)
 	return child->attributes_asked ? listing_await_attributes(child) : remote_refresh(child);
 }
 
+/* P6: while S3 is away, a directory that was listed before is as it was then; so new files can be made, and
+ * their condition (If-None-Match) guards what we could not see. */
+static int resolve_unknown(struct inode *parent, const char *name, struct inode **out)
+{
+	struct env *env = parent->vfs->env;
+	bool listed = parent->directory->listed_at != 0;
+	int err = listed && env_is_away(env) ? -EHOSTUNREACH : remote_resolve(parent, name, out);
+
+	return err && err != -ENOENT && listed && env_is_away(env) ? -ENOENT : err;
+}
+
 /* The child, confirmed within the attribute time; takes a busy reference. */
 static int find_child(struct inode *parent, const char *name, struct inode **out)
 {
@@ -97,7 +108,7 @@ static int find_child(struct inode *parent, const char *name, struct inode **out
 			continue;
 		}
 		if (!child)
-			return remote_resolve(parent, name, out);
+			return resolve_unknown(parent, name, out);
 		inode_get(child);
 		err = remote_refresh(child);
 		if (err == -ENOENT && child->parent && !inode_is_local(child)) {
@@ -124,8 +135,11 @@ int vfs_find(struct inode *parent, const char *name, struct inode **out)
 	return err ? err : find_child(parent, name, out);
 }
 
-int vfs_lookup(struct vfs *vfs, uint64_t parent_ino, const char *name, struct stat *out)
+int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name,
+               struct stat *out)
 {
+	struct recent_lookup *recent = &vfs->recent[(uint32_t)caller.pid % RECENT_LOOKUPS];
+	uint64_t started = env_now(vfs->env);
 	struct inode *parent, *child;
 	int err;
 
@@ -138,6 +152,10 @@ int vfs_lookup(struct vfs *vfs, uint64_t parent_ino, const char *name, struct st
 	if (!err) {
 		inode_stat(child, out);
 		child->nlookup++;
+		*recent = (struct recent_lookup){0, 0, 0};
+		if (child->confirmed_at >= started)
+			*recent = (struct recent_lookup){caller.pid, child->ino,
+			                                 env_now(vfs->env)};
 		inode_put(child);
 	}
 	inode_put(parent);

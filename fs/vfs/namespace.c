@@ -175,7 +175,7 @@ static int read_target(struct inode *inode)
 		inode->target = string_copy(stored);
 		return inode->target ? 0 : -ENOMEM;
 	}
-	err = vfs_open(inode->vfs, inode->ino, O_RDONLY, &handle, &keep);
+	err = vfs_open(inode->vfs, (struct vfs_caller){0, 0, -1}, inode->ino, O_RDONLY, &handle, &keep);
 	if (err)
 		return err;
 	text = calloc(1, 4096);

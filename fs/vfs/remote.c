@@ -128,6 +128,8 @@ static int refresh_now(struct inode *inode, const char *key)
 		head.op = OS_GET;
 		head.sink = (struct os_sink){take_whole, whole};
 	}
+	if (inode->attributes_known)
+		head.deadline = env_after(vfs->env, DEADLINE_REFRESH);
 	err = env_s3(vfs->env, &head);
 	if (err == -EFBIG) { /* it has grown */
 		os_request_free_result(&head);
@@ -164,6 +166,8 @@ int remote_refresh(struct inode *inode)
 		inode->confirmed_at = env_now(inode->vfs->env);
 		return 0;
 	}
+	if (inode->attributes_known && env_is_away(inode->vfs->env))
+		return 0;
 	err = inode_key(inode, &key);
 	if (err)
 		return err == -ENOENT ? -ESTALE : err;

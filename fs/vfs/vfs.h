@@ -49,9 +49,11 @@ struct executor *vfs_executor(struct vfs *vfs);
 
 struct vfs_caller {
 	uint32_t uid, gid;
+	int32_t pid; /* of the thread */
 };
 
-int vfs_lookup(struct vfs *vfs, uint64_t parent, const char *name, struct stat *out);
+int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,
+               struct stat *out);
 void vfs_forget(struct vfs *vfs, uint64_t ino, uint64_t count);
 int vfs_getattr(struct vfs *vfs, uint64_t ino, struct stat *out);
 
@@ -82,8 +84,9 @@ int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_
 
 int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name, mode_t mode,
                int flags, struct vfs_handle **handle, struct stat *out);
-/* *keep_cache: the file is still the version that the kernel's page cache may hold. */
-int vfs_open(struct vfs *vfs, uint64_t ino, int flags, struct vfs_handle **handle, bool *keep_cache);
+/* *keep_cache: the file is still the version that the kernel's page cache and attributes may hold. */
+int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
+             struct vfs_handle **handle, bool *keep_cache);
 ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t offset);
 ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset);
 int vfs_flush(struct vfs_handle *handle); /* close(2): P3 */

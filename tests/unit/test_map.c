@@ -146,11 +146,10 @@ static void texts_come_with_their_key(void **state)
 	(void)state;
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(map_put(map, keys[i], number(i + 1), NULL), 0);
-	while (map_next(map, &position, &key, NULL, NULL)) {
-		assert_true(seen < 3);
+	while (seen < 3 && map_next(map, &position, &key, NULL, NULL))
 		assert_string_equal(key, keys[seen++]);
-	}
 	assert_int_equal(seen, 3);
+	assert_false(map_next(map, &position, &key, NULL, NULL));
 	map_destroy(map);
 }
 

@@ -143,7 +143,7 @@ static int make_list(struct preparation *preparation)
 	err = options_format(options, OPTION_IN_VOLUME, &preparation->list);
 	if (err)
 		return error_set(preparation->error, err, "out of memory");
-	buf_printf(&preparation->list, "%scache=%s,log=stderr", preparation->list.len ? "," : "",
+	buf_printf(&preparation->list, "%scache=%s", preparation->list.len ? "," : "",
 	           preparation->plan->cache);
 	return preparation->list.failed ? error_set(preparation->error, -ENOMEM, "out of memory") : 0;
 }

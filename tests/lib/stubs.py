@@ -64,9 +64,28 @@ class WebSite(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def refusing_s3(status, code, message, headers=()):
+    """An S3 server that gives the same error to every request."""
+    class Refusal(WebSite):
+        def answer(self):
+            body = (f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message>'
+                    "<RequestId>0123456789</RequestId></Error>").encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("x-amz-request-id", "0123456789")
+            for name, value in headers:
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+        do_GET = do_HEAD = do_PUT = do_DELETE = do_POST = answer
+    return web_site(Refusal)
+
+
 @contextlib.contextmanager
-def web_site():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), WebSite) as server:
+def web_site(handler=WebSite):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

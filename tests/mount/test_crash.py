@@ -176,6 +176,7 @@ def test_a_crash_of_the_server_and_of_the_mount_together(bucket, make_mount, ser
     mount = make_mount(bucket, ["close=local"])
     write_file(mount / "before", b"before")
     mount.sync()
+    assert os.listdir(mount.path) == ["before"]
     server.go_away()
     try:
         write_file(mount / "during", b"during")

@@ -136,6 +136,7 @@ def test_sync_returns_when_all_is_in_s3(bucket, make_mount):
 def test_status_tells_what_is_dirty(bucket, make_mount, server):
     mount = make_mount(bucket, ["close=local", "fsync=local"])
     assert mount.status()["dirty_bytes"] == 0
+    assert os.listdir(mount.path) == []
     server.go_away()
     try:
         write_file(mount / "file", bytes(100_000))

@@ -278,11 +278,11 @@ def test_a_directory_stays_when_its_last_file_goes(mount, bucket):
 
 
 def test_readdir_gives_types_and_attributes(mount, bucket):
+    bucket.put("theirs", b"123")
+    bucket.put("below/theirs", b"1")
     write_file(mount / "file", b"12345")
     os.mkdir(mount / "dir")
     os.symlink("file", mount / "link")
-    bucket.put("theirs", b"123")
-    bucket.put("below/theirs", b"1")
     drop_caches()
     entries = {entry.name: entry for entry in os.scandir(mount.path)}
     assert set(entries) == {"file", "dir", "link", "theirs", "below"}

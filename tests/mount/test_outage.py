@@ -41,6 +41,7 @@ def test_local_work_goes_on_and_is_uploaded_afterwards(bucket, make_mount, serve
     write_file(mount / "cached", b"cached")
     mount.sync()
     assert read_file(mount / "cached") == b"cached"
+    assert os.listdir(mount.path) == ["cached"]  # so that it is known which names are free
     with Outage(server, kind):
         for number in range(10):
             write_file(mount / f"file{number}", b"%d" % number)
@@ -51,6 +52,7 @@ def test_local_work_goes_on_and_is_uploaded_afterwards(bucket, make_mount, serve
     mount.wait_clean(120)
     assert bucket.get("large") == large
     assert bucket.get("cached") == b"cached"
+    mount.sync()
     assert sorted(bucket.keys()) == sorted(["cached", "large", "renamed"] + [f"file{n}" for n in range(9)])
 
 
@@ -109,6 +111,7 @@ def test_an_outage_is_never_taken_for_a_deletion(mount, bucket, server):
 @pytest.mark.limit(300)
 def test_unmount_during_an_outage_says_what_is_left_and_the_next_mount_uploads_it(bucket, make_mount, server):
     mount = make_mount(bucket, ["close=local", "drain_timeout=2"])
+    assert os.listdir(mount.path) == []
     server.go_away()
     try:
         write_file(mount / "file", b"left behind")

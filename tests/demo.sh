@@ -121,13 +121,16 @@ echo "  Is it equal to what was copied?"
 show "diff -r tree/src bucket/project/source && echo equal"
 
 title "5. The same as plain objects over S3 (curl, which knows nothing of s3mount)"
+echo "    s3 METHOD PATH stands for: curl -X METHOD --aws-sigv4 aws:amz:us-east-1:s3 --user KEY:SECRET $endpoint/PATH"
 show s3mount sync bucket
 show s3_list
 echo "  Attributes are metadata, in the format of s3fs:"
 show "s3 HEAD demo/project/docs/chapter5.txt --head | tr -d '\r' | grep -iE '^(content-length|x-amz-meta)'"
 show "s3 GET demo/project/docs/chapter1.txt | sed -n 199,201p"
 echo "  And the other way round: what a plain client stores is a file."
-show "s3 PUT demo/project/from-curl.txt --data-binary 'hello from curl' && cat bucket/project/from-curl.txt && echo"
+show "s3 PUT demo/project/from-curl.txt --data-binary 'hello from curl'"
+sleep 1.1 # names are taken for granted for a second
+show "cat bucket/project/from-curl.txt && echo"
 
 title "6. What is not in S3 yet?"
 show s3mount status bucket

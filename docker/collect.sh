@@ -4,10 +4,13 @@ set -eu
 rootfs=$1
 shift
 
-mkdir -p "$rootfs/usr/bin" "$rootfs/etc/ssl/certs" "$rootfs/etc/s3mount/credentials.d" \
+mkdir -p "$rootfs/usr/bin" "$rootfs/usr/lib" "$rootfs/usr/lib64" "$rootfs/etc/ssl/certs" "$rootfs/etc/s3mount/credentials.d" \
 	"$rootfs/run/docker/plugins" "$rootfs/mnt/volumes" "$rootfs/var/lib" "$rootfs/root" \
 	"$rootfs/proc" "$rootfs/sys" "$rootfs/dev"
 mkdir -p -m 1777 "$rootfs/tmp"
+for name in bin lib lib64; do # as Debian has it
+	ln -s "usr/$name" "$rootfs/$name"
+done
 
 for program in "$@"; do
 	strip -o "$rootfs/usr/bin/${program##*/}" "$program"

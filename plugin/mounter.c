@@ -37,20 +37,35 @@ struct mount_process {
 	void (*ended)(void *context, int status);
 	void *context;
 	char last_line[CHILD_LINE_BYTES_MAX];
+	char library_line[256]; /* in parentheses, or "" */
 
 	struct loop_watch ready_watch; /* fd -1: closed */
 	bool ready;
 	struct wait_queue changed;
 };
 
-/* "s3mount: " goes: the volume's name stands there already. */
+/* "s3mount: info: text" as its log writes it, "s3mount: text" as its last words, or what a library says. */
 static void on_line(void *context, const char *line)
 {
+	static const char *const names[] = {"error: ", "warning: ", "info: ", "debug: "};
 	struct mount_process *process = context;
+	enum log_level level = LOG_LEVEL_INFO;
+	size_t i;
 
-	if (string_has_prefix(line, "s3mount: "))
-		line += strlen("s3mount: ");
-	log_info("%s: %s", process->volume, line);
+	if (!string_has_prefix(line, "s3mount: ")) {
+		log_info("%s: %s", process->volume, line);
+		snprintf(process->library_line, sizeof(process->library_line), " (%s)", line);
+		return;
+	}
+	line += strlen("s3mount: ");
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (string_has_prefix(line, names[i])) {
+			level = (enum log_level)i;
+			line += strlen(names[i]);
+			break;
+		}
+	}
+	log_write(level, "%s: %s", process->volume, line);
 	snprintf(process->last_line, sizeof(process->last_line), "%s", line);
 }
 
@@ -288,7 +303,7 @@ static int await(struct mount_process *process, uint64_t deadline, struct error 
 	if (process->ready)
 		return 0;
 	if (process->last_line[0])
-		return error_set(error, -EIO, "%s", process->last_line);
+		return error_set(error, -EIO, "%s%s", process->last_line, process->library_line);
 	return error_set(error, -EIO, "s3mount %s without a word",
 	                 child_describe_status(child_status(process->child), how, sizeof(how)));
 }

@@ -1,19 +1,19 @@
 #include "fs/cache_directory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/fileio.h"
+#include "common/log.h"
 
 enum { LOCK_WAIT_SECONDS = 10, LOCK_POLL_MS = 100 };
+enum { VOLUME_PATH_MAX = 4000, PATH_BYTES = VOLUME_PATH_MAX + 100, PROBE_BYTES_MAX = 256 };
 #define PROBE_VALID (INT64_C(7) * 24 * 3600)
 
 /* FNV-1a, 64 bits (the Fowler/Noll/Vo page of its authors): short names, not secrets. */
@@ -26,81 +26,62 @@ static uint64_t hash(const char *text)
 	return value;
 }
 
-static int make_path(const char *path, struct error *error)
+static int unusable(const char *path, int err, struct error *error)
 {
-	char *copy = string_copy(path);
-	int err = 0;
-
-	for (char *slash = copy ? strchr(copy + 1, '/') : NULL;; slash = strchr(slash + 1, '/')) {
-		if (!copy)
-			return error_set(error, -ENOMEM, "out of memory");
-		if (slash)
-			*slash = '\0';
-		if (mkdir(copy, 0700) && errno != EEXIST)
-			err = error_set(error, -errno,
-			                "cannot make the cache directory %s: %s; give another with -o cache=DIR",
-			                copy, strerror(errno));
-		if (!slash || err)
-			break;
-		*slash = '/';
-	}
-	free(copy);
-	return err;
+	return error_set(
+		error, err,
+		"the cache directory %s cannot be used: %s; give another with -o cache=DIR", path,
+		strerror(-err));
 }
 
+/* A former mount of the volume may still be uploading what it has left. */
 static int take_lock(struct cache_directory *directory, struct error *error)
 {
 	struct timespec pause = {0, LOCK_POLL_MS * 1000000L};
-	char path[4200], pid[32] = "";
-	ssize_t got;
+	char path[PATH_BYTES], process[24] = "unknown";
+	pid_t holder;
 
 	snprintf(path, sizeof(path), "%s/LOCK", directory->path);
-	directory->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (directory->lock_fd < 0)
-		return error_set(error, -errno,
-		                 "the cache directory %s cannot be written: %s; give another with -o cache=DIR",
-		                 directory->path, strerror(errno));
-	for (int i = 0; flock(directory->lock_fd, LOCK_EX | LOCK_NB); i++) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return error_set(error, -errno, "cannot lock %s: %s", path, strerror(errno));
-		if (i >= LOCK_WAIT_SECONDS * 1000 / LOCK_POLL_MS) {
-			got = pread(directory->lock_fd, pid, sizeof(pid) - 1, 0);
-			pid[got > 0 ? strcspn(pid, "\n") : 0] = '\0';
-			return error_set(error, -EBUSY,
-			                 "the cache directory %s is in use by another mount (process %s): "
-			                 "unmount that first, or give this one its own with -o cache=DIR",
-			                 directory->path, pid[0] ? pid : "unknown");
-		}
+	for (int i = 0;; i++) {
+		directory->lock_fd = lock_file_take(path, &holder);
+		if (directory->lock_fd >= 0)
+			return 0;
+		if (directory->lock_fd != -EWOULDBLOCK)
+			return unusable(directory->path, directory->lock_fd, error);
+		if (i >= LOCK_WAIT_SECONDS * 1000 / LOCK_POLL_MS)
+			break;
 		nanosleep(&pause, NULL);
 	}
-	snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-	if (ftruncate(directory->lock_fd, 0) ||
-	    pwrite(directory->lock_fd, pid, strlen(pid), 0) != (ssize_t)strlen(pid))
-		return error_set(error, -errno, "cannot write %s: %s", path, strerror(errno));
-	return 0;
+	if (holder)
+		snprintf(process, sizeof(process), "%ld", (long)holder);
+	return error_set(error, -EBUSY,
+			 "the cache directory %s is in use by another mount (process %s): unmount "
+			 "that first, or give this one its own with -o cache=DIR",
+			 directory->path, process);
 }
 
 int cache_directory_open(struct cache_directory *directory, const char *cache, const char *bucket,
-                         const char *volume, struct error *error)
+			 const char *volume, struct error *error)
 {
 	struct buf path = BUF_INIT;
 	struct statvfs space;
 	int err;
 
 	*directory = (struct cache_directory){.lock_fd = -1};
-	path.limit = 4000;
+	path.limit = VOLUME_PATH_MAX;
 	buf_printf(&path, "%s/%s-%012llx", cache, bucket,
-	           (unsigned long long)(hash(volume) & UINT64_C(0xffffffffffff)));
+		   (unsigned long long)(hash(volume) & UINT64_C(0xffffffffffff)));
 	directory->path = buf_steal(&path);
 	buf_printf(&path, "%s/data", directory->path ? directory->path : "");
 	directory->data_path = buf_steal(&path);
 	if (!directory->path || !directory->data_path)
-		return error_set(error, -ENAMETOOLONG, "the cache directory's path is too long: %s", cache);
-	err = make_path(directory->data_path, error);
-	if (!err)
-		err = take_lock(directory, error);
+		return error_set(error, -ENAMETOOLONG, "the cache directory's path is too long: %s",
+				 cache);
+	err = directory_make(directory->data_path, 0700);
+	err = err ? unusable(directory->data_path, err, error) : take_lock(directory, error);
 	if (!err && statvfs(directory->path, &space))
-		err = error_set(error, -errno, "cannot look at %s: %s", directory->path, strerror(errno));
+		err = error_set(error, -errno, "cannot look at %s: %s", directory->path,
+				strerror(errno));
 	if (err) {
 		cache_directory_close(directory);
 		return err;
@@ -121,21 +102,19 @@ void cache_directory_close(struct cache_directory *directory)
 }
 
 bool cache_directory_load_probe(const struct cache_directory *directory, int64_t wall,
-                                struct upload_capabilities *can, bool *unquoted)
+				struct upload_capabilities *can, bool *unquoted)
 {
-	char path[4200];
+	struct buf text = BUF_INIT;
+	char path[PATH_BYTES];
 	int values[6];
 	long long when;
-	FILE *file;
 	bool good;
 
 	snprintf(path, sizeof(path), "%s/probe", directory->path);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	good = fscanf(file, "1 %lld %d %d %d %d %d %d", &when, &values[0], &values[1], &values[2],
-	              &values[3], &values[4], &values[5]) == 7;
-	fclose(file);
+	good = file_read(path, PROBE_BYTES_MAX, &text) == 0 &&
+	       sscanf(buf_str(&text), "1 %lld %d %d %d %d %d %d", &when, &values[0], &values[1],
+		      &values[2], &values[3], &values[4], &values[5]) == 7;
+	buf_free(&text);
 	if (!good || wall / INT64_C(1000000000) - when > PROBE_VALID)
 		return false;
 	*can = (struct upload_capabilities){values[0], values[1], values[2], values[3], values[4]};
@@ -144,16 +123,17 @@ bool cache_directory_load_probe(const struct cache_directory *directory, int64_t
 }
 
 void cache_directory_save_probe(const struct cache_directory *directory,
-                                const struct upload_capabilities *can, bool unquoted)
+				const struct upload_capabilities *can, bool unquoted)
 {
-	char path[4200];
-	FILE *file;
+	char path[PATH_BYTES], text[PROBE_BYTES_MAX];
+	int err, len;
 
 	snprintf(path, sizeof(path), "%s/probe", directory->path);
-	file = fopen(path, "we");
-	if (!file)
-		return; /* then the next mount asks again */
-	fprintf(file, "1 %lld %d %d %d %d %d %d\n", (long long)time(NULL), can->put_if_none_match,
-	        can->put_if_match, can->complete, can->copy, can->delete, unquoted);
-	fclose(file);
+	len = snprintf(text, sizeof(text), "1 %lld %d %d %d %d %d %d\n", (long long)time(NULL),
+		       can->put_if_none_match, can->put_if_match, can->complete, can->copy,
+		       can->delete, unquoted);
+	err = file_write_atomic(path, text, (size_t)len, 0600);
+	if (err)
+		log_debug("cannot write %s: %s; the next mount asks the server again", path,
+			  strerror(-err));
 }

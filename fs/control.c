@@ -36,7 +36,7 @@ static int get_status(int fd, const char *directory, struct front_status *status
 
 static void on_alarm(int signal_number)
 {
-	(void)signal_number; /* its only use is to interrupt fsync */
+	(void)signal_number; /* its only use is to interrupt the ioctl */
 }
 
 int control_sync(const char *directory, int64_t timeout)
@@ -58,7 +58,7 @@ int control_sync(const char *directory, int64_t timeout)
 		timer.it_value.tv_usec = timeout % 1000000000 / 1000;
 		setitimer(ITIMER_REAL, &timer, NULL);
 	}
-	err = fsync(fd) ? errno : 0;
+	err = ioctl(fd, FRONT_IOCTL_SYNC) ? errno : 0;
 	close(fd);
 	if (!err)
 		return EXIT_SUCCESS;

@@ -22,7 +22,7 @@
 #include "fs/front/front.h"
 #include "fs/vfs/key.h"
 
-enum { FIBERS_MAX = 1024, FIBER_STACK = 128 * 1024 };
+enum { FIBERS_MAX = 4096, FIBER_STACK = 128 * 1024 };
 #define FIRST_DEADLINE (10 * NSEC_PER_SEC) /* of the requests that a mount waits for */
 #define SIGNAL_DRAIN (6 * NSEC_PER_SEC)    /* a container engine kills 10 s after SIGTERM */
 #define CACHE_DEFAULT_MAX (UINT64_C(64) << 30)
@@ -259,9 +259,10 @@ static void drain(void *argument)
 		log_info("%s: unmounted; uploading %llu files (%llu bytes) that are not in S3 yet",
 		         mount->volume, (unsigned long long)left.files, (unsigned long long)left.bytes);
 	while (left.files > 0 && env_now(&mount->env) < deadline) {
-		if (vfs_sync(mount->vfs, VFS_ROOT, deadline))
-			fiber_sleep_until(env_after(&mount->env, 100 * NSEC_PER_MSEC), WAIT_PLAIN);
+		vfs_sync(mount->vfs, VFS_ROOT, deadline);
 		left = vfs_pending(mount->vfs);
+		if (left.files > 0)
+			fiber_sleep_until(env_after(&mount->env, 50 * NSEC_PER_MSEC), WAIT_PLAIN);
 	}
 	while (front_requests(mount->front) > 0 && env_now(&mount->env) < deadline)
 		fiber_sleep_until(env_after(&mount->env, 10 * NSEC_PER_MSEC), WAIT_PLAIN);

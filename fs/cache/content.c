@@ -96,6 +96,7 @@ void content_unref(struct content *content)
 	if (!content || --content->refs > 0)
 		return;
 	CHECK(list_empty(&content->fetches) && !content->frozen_active);
+	content_drop_retired(content);
 	if (content->blob && !content->keep_file)
 		blob_discard(content->blob);
 	blob_unref(content->blob);
@@ -209,6 +210,7 @@ ssize_t content_read(struct content *content, const struct content_origin *origi
 	if (offset >= content->size)
 		return 0;
 	end = len < content->size - offset ? offset + len : content->size;
+	content_ref(content);
 	content->pins++;
 	err = wait_valid(content, origin, ahead, offset, end);
 	/* The file may have been cut meanwhile: then there is less, or nothing, to read. */
@@ -219,6 +221,7 @@ ssize_t content_read(struct content *content, const struct content_origin *origi
 	got = err ? err : blob_read(content->blob, data, (size_t)(end - offset), offset);
 	content->pins--;
 	content_touch(content);
+	content_unref(content);
 	return got;
 }
 
@@ -229,6 +232,7 @@ int content_hydrate(struct content *content, const struct content_origin *origin
 
 	if (end > content->size)
 		end = content->size;
+	content_ref(content);
 	content->pins++;
 	/* In steps, so that a large range does not flood the queue of requests. */
 	while (!err && start < end) {
@@ -240,6 +244,7 @@ int content_hydrate(struct content *content, const struct content_origin *origin
 			end = content->size;
 	}
 	content->pins--;
+	content_unref(content);
 	return err;
 }
 
@@ -333,6 +338,14 @@ int content_truncate(struct content *content, uint64_t size)
 	return err;
 }
 
+void content_drop_retired(struct content *content)
+{
+	if (content->retired)
+		blob_discard(content->retired);
+	blob_unref(content->retired);
+	content->retired = NULL;
+}
+
 int content_reset(struct content *content)
 {
 	struct blob *fresh;
@@ -344,8 +357,8 @@ int content_reset(struct content *content)
 	err = blob_create(content->cache->env, cache_new_file_id(content->cache), &fresh);
 	if (err)
 		return err;
-	blob_discard(content->blob);
-	blob_unref(content->blob);
+	content_drop_retired(content);
+	content->retired = content->blob;
 	content->blob = fresh;
 	content->snapshot = NULL;
 	content->reset_since_freeze = content->frozen_active;

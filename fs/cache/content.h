@@ -37,6 +37,7 @@ struct content {
 	void *owner;              /* for cache.evict */
 	struct list lru;          /* in cache->lru */
 	struct blob *blob;        /* reference */
+	struct blob *retired;     /* what content_reset replaced: a committed row may still name it */
 	uint64_t size;
 	uint64_t base_len;        /* how much of the origin is still part of the file, from its start */
 	struct extent_set valid, changed;
@@ -90,6 +91,8 @@ int content_fill(struct content *content, const void *data, size_t len);
 int content_truncate(struct content *content, uint64_t size);
 /* Empties the file by giving it a new data file; an upload under way keeps reading the old one. */
 int content_reset(struct content *content);
+/* The row that names the new data file is committed: the old file may go. */
+void content_drop_retired(struct content *content);
 /* Ends all fetches; in a fiber. */
 void content_stop_fetches(struct content *content, uint64_t start, uint64_t end);
 

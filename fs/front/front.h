@@ -13,7 +13,7 @@
 #include "common/loop.h"
 #include "fs/vfs/vfs.h"
 
-enum { FRONT_REQUESTS = 256 };
+enum { FRONT_REQUESTS = 1024 };
 
 struct front;
 
@@ -40,6 +40,7 @@ enum { FRONT_STATUS_BYTES = 16000 };
 struct front_status {
 	char json[FRONT_STATUS_BYTES]; /* NUL-terminated */
 };
+#define FRONT_IOCTL_SYNC _IO('s', 0x52)
 #define FRONT_IOCTL_STATUS _IOR('s', 0x51, struct front_status)
 
 #endif

@@ -258,6 +258,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	}
 	info->fh = (uintptr_t)handle;
 	info->keep_cache = 1;
+	info->direct_io = (info->flags & O_APPEND) != 0;
 	operation_entry(context, &attributes, &entry);
 	if (fuse_reply_create(req, &entry, info)) {
 		vfs_release(handle);
@@ -278,6 +279,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	}
 	info->fh = (uintptr_t)handle;
 	info->keep_cache = keep_cache;
+	/* Where an append goes is decided here: the kernel must not keep it at the place that it guessed. */
+	info->direct_io = (info->flags & O_APPEND) != 0;
 	/* The reply cannot carry the new size. Without a range only attributes are dropped, which takes no lock
 	 * that a request under way could hold (fuse_reverse_inval_inode, fs/fuse/inode.c of Linux). */
 	if (!keep_cache)

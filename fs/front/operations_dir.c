@@ -32,7 +32,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 }
 
 static size_t add(fuse_req_t req, char *to, size_t room, const struct vfs_dirent *entry, off_t next,
-                  bool plus, bool dots)
+                  bool plus)
 {
 	struct operations_context *context = fuse_req_userdata(req);
 	struct fuse_entry_param parameters;
@@ -40,8 +40,8 @@ static size_t add(fuse_req_t req, char *to, size_t room, const struct vfs_dirent
 	if (!plus)
 		return fuse_add_direntry(req, to, room, entry->name, &entry->attributes, next);
 	operation_entry(context, &entry->attributes, &parameters);
-	if (dots)
-		parameters.ino = 0;
+	if (!entry->counted)
+		parameters.ino = 0; /* a name alone: the kernel looks it up when it needs more */
 	return fuse_add_direntry_plus(req, to, room, entry->name, &parameters, next);
 }
 
@@ -55,7 +55,7 @@ static void fill(fuse_req_t req, size_t size, off_t offset, struct fuse_file_inf
 
 	for (uint64_t position = (uint64_t)offset; !err; position++) {
 		struct vfs_dirent entry;
-		bool more, dots = position < 2;
+		bool more;
 		size_t len;
 
 		err = vfs_readdir(directory, position, plus, &entry, &more);
@@ -63,9 +63,9 @@ static void fill(fuse_req_t req, size_t size, off_t offset, struct fuse_file_inf
 			break;
 		if (entry.attributes.st_ino == 0)
 			continue;
-		len = add(req, page + used, size - used, &entry, (off_t)position + 1, plus, dots);
+		len = add(req, page + used, size - used, &entry, (off_t)position + 1, plus);
 		if (len > size - used) {
-			if (plus && !dots)
+			if (entry.counted)
 				vfs_forget(context->vfs, entry.attributes.st_ino, 1);
 			break;
 		}
@@ -101,12 +101,11 @@ void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *info)
 {
 	struct operations_context *context = operation_begin(req);
-	struct executor *executor;
 
 	(void)datasync;
 	(void)info;
-	executor = vfs_executor(context->vfs);
-	operation_error(req, vfs_sync(context->vfs, ino, executor_monotonic(executor) + SYNC_WAIT));
+	operation_error(req, vfs_fsyncdir(context->vfs, ino,
+	                                  executor_monotonic(vfs_executor(context->vfs)) + SYNC_WAIT));
 }
 
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
@@ -116,12 +115,21 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
 	struct operations_context *context = operation_begin(req);
 	struct buf json = BUF_INIT;
 
-	(void)ino;
 	(void)argument;
 	(void)info;
 	(void)flags;
 	(void)input;
 	(void)input_size;
+	if (command == FRONT_IOCTL_SYNC) {
+		int err = vfs_sync(context->vfs, ino, executor_monotonic(vfs_executor(context->vfs)) +
+		                                              SYNC_WAIT);
+
+		if (err)
+			operation_error(req, err);
+		else
+			fuse_reply_ioctl(req, 0, NULL, 0);
+		return;
+	}
 	if (command != FRONT_IOCTL_STATUS || output_size < FRONT_STATUS_BYTES) {
 		fuse_reply_err(req, ENOTTY);
 		return;

@@ -95,18 +95,23 @@ int change_wait(struct inode *inode, uint64_t sequence)
  * everything, and no range has to be journalled write by write. */
 static int prepare_data(struct inode *inode)
 {
-	struct content_origin origin = {NULL, inode->etag};
-	char *key;
 	int err = inode_open_content(inode);
 
-	if (err || content_is_complete(inode->content) || inode->content->size > CONTENT_SMALL)
-		return err;
-	err = inode_key(inode, &key);
-	if (err)
-		return err;
-	origin.key = key;
-	err = content_hydrate(inode->content, &origin, 0, inode->content->size);
-	free(key);
+	while (!err && !content_is_complete(inode->content) &&
+	       inode->content->size <= CONTENT_SMALL) {
+		struct content_origin origin = {NULL, inode->etag};
+		char *key;
+
+		err = inode_key(inode, &key);
+		if (err)
+			break;
+		origin.key = key;
+		err = content_hydrate(inode->content, &origin, 0, inode->content->size);
+		free(key);
+		/* Another version may have taken its place meanwhile. */
+		if (!err)
+			err = inode_open_content(inode);
+	}
 	return err;
 }
 
@@ -122,6 +127,8 @@ int change_begin(struct inode *inode, unsigned what)
 	inode_wait_thawed(inode);
 	if ((what & NODE_DIRTY_DATA) && !(inode->dirty & NODE_DIRTY_DATA))
 		err = prepare_data(inode);
+	if (!err && S_ISLNK(inode->attributes.mode))
+		err = inode_read_target(inode); /* it is published with the attributes */
 	if (err)
 		return err;
 	if (((inode->dirty | inode->dirty_frozen) & what) == what) {
@@ -159,6 +166,7 @@ void change_settle(struct inode *inode)
 	list_remove(&inode->dirty_link);
 	if (inode->content && content_is_complete(inode->content) && inode->parent) {
 		put_row(inode);
+		journal_truncate_extents(vfs->env->journal, inode->ino, 0);
 	} else if (inode->persisted && !inode->directory) {
 		journal_drop_node(vfs->env->journal, inode->ino);
 		inode->persisted = false;

@@ -34,17 +34,36 @@ static struct vfs_handle *handle_new(struct inode *inode, int flags)
 	return handle;
 }
 
+/* Nothing of the object is wanted any more: it need not come here first. */
+static int start_empty(struct inode *inode)
+{
+	struct vfs *vfs = inode->vfs;
+
+	if (inode_is_local(inode) || (inode->content && content_is_complete(inode->content)))
+		return 0;
+	inode_drop_content(inode);
+	return content_create(&vfs->cache, 0, inode, &inode->content);
+}
+
 int file_truncate(struct inode *inode, uint64_t size)
 {
 	struct journal *journal = inode->vfs->env->journal;
 	uint64_t old, sequence;
-	int err = change_begin(inode, NODE_DIRTY_DATA);
+	bool emptied = false;
+	int err = size > OBJECT_MAX ? -EFBIG : 0;
 
-	if (err)
+	if (!err && size == 0 && !inode->vfs->config.read_only) {
+		err = start_empty(inode);
+		emptied = !err;
+	}
+	if (!err)
+		err = change_begin(inode, NODE_DIRTY_DATA);
+	if (err) {
+		if (emptied && !inode_is_local(inode))
+			inode_drop_content(inode);
 		return err;
+	}
 	old = inode->content->size;
-	if (size > OBJECT_MAX)
-		return -EFBIG;
 	err = content_truncate(inode->content, size);
 	if (err)
 		return err;
@@ -58,7 +77,10 @@ int file_truncate(struct inode *inode, uint64_t size)
 	inode_touch(inode, true);
 	change_note(inode, NODE_DIRTY_DATA);
 	stream_note(inode, size < old ? size : old, UINT64_MAX);
-	return change_wait(inode, sequence);
+	err = change_wait(inode, sequence);
+	if (inode->content)
+		content_drop_retired(inode->content);
+	return err;
 }
 
 static int revalidate(struct inode *inode, int32_t pid)
@@ -151,7 +173,7 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 {
 	struct inode *inode = handle->inode;
 	struct vfs *vfs = inode->vfs;
-	uint64_t sequence;
+	uint64_t sequence, old, start;
 	int err;
 
 	if (offset + len > OBJECT_MAX)
@@ -159,8 +181,13 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 	err = cache_reserve_dirty(&vfs->cache, len, DIRTY_WAIT);
 	if (!err)
 		err = change_begin(inode, NODE_DIRTY_DATA);
-	if (!err)
-		err = content_write(inode->content, data, len, offset);
+	if (err)
+		return err;
+	old = inode->content->size;
+	if (handle->flags & O_APPEND)
+		offset = old; /* the kernel's idea of the end may be older than ours (fuse(4), O_APPEND) */
+	start = offset < old ? offset : old; /* the hole up to it is new as well */
+	err = content_write(inode->content, data, len, offset);
 	if (err)
 		return err;
 	/* content_write may have waited, and a publication may have ended meanwhile. */
@@ -169,7 +196,7 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 		return err;
 	sequence = inode->dirty_sequence;
 	if (!content_is_complete(inode->content))
-		sequence = journal_add_extent(vfs->env->journal, inode->ino, offset, offset + len);
+		sequence = journal_add_extent(vfs->env->journal, inode->ino, start, offset + len);
 	inode_touch(inode, true);
 	change_note(inode, NODE_DIRTY_DATA);
 	stream_note(inode, offset, offset + len);
@@ -178,19 +205,19 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 }
 
 /* fsync=local and close=local: on this node's disk, in the order data, journal. */
-static int make_durable(struct inode *inode, enum journal_level level)
+int inode_make_durable(struct inode *inode, enum journal_level level)
 {
 	struct vfs *vfs = inode->vfs;
-	struct content *content = inode->content;
 	uint64_t sequence;
 	int err = 0;
 
-	if (level == JOURNAL_DURABLE && content) {
-		content_ref(content);
-		err = blob_ensure(content->blob);
+	if (level == JOURNAL_DURABLE && inode->content) {
+		struct blob *blob = blob_ref(inode->content->blob);
+
+		err = blob_ensure(blob);
 		if (!err)
-			err = vfs->env->disk->ops->sync(content->blob->file);
-		content_unref(content);
+			err = vfs->env->disk->ops->sync(blob->file);
+		blob_unref(blob);
 	}
 	if (err) {
 		vfs->write_stopped = true;
@@ -210,7 +237,7 @@ static int settle(struct inode *inode, enum publish_mode mode, enum journal_leve
 		return inode_take_error(inode);
 	if (mode == PUBLISH_S3)
 		return publish_wait(inode, env_after(inode->vfs->env, PUBLISH_WAIT), WAIT_INTERRUPTIBLE);
-	err = make_durable(inode, level);
+	err = inode_make_durable(inode, level);
 	publish_soon(inode, 0);
 	return err ? err : inode_take_error(inode);
 }
@@ -234,12 +261,10 @@ void vfs_release(struct vfs_handle *handle)
 	inode->opens--;
 	if ((handle->flags & O_ACCMODE) != O_RDONLY)
 		inode->writers--;
-	if (inode_is_dirty(inode)) {
-		if (inode->parent)
-			publish_soon(inode, 0);
-		else if (inode->opens == 0)
-			change_forget(inode);
-	}
+	if (!inode->parent)
+		inode_orphan(inode);
+	else if (inode_is_dirty(inode))
+		publish_soon(inode, 0);
 	if (inode->opens == 0 && inode->content)
 		content_idle(inode->content);
 	inode_put(inode);
@@ -296,6 +321,13 @@ static int change_attributes(struct inode *inode, const struct stat *values, uns
 	return err;
 }
 
+/* The root has no key: its attributes are this node's, kept in the journal. */
+static int change_root(struct inode *root, const struct stat *values, unsigned which)
+{
+	set_attributes(root, values, which);
+	return change_wait(root, change_journal(root));
+}
+
 int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const struct stat *values,
                 unsigned which, struct stat *out)
 {
@@ -314,7 +346,9 @@ int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const 
 		if (!err)
 			err = file_truncate(inode, (uint64_t)values->st_size);
 	}
-	if (!err && rest)
+	if (!err && rest && inode == vfs->root)
+		err = change_root(inode, values, rest);
+	else if (!err && rest)
 		err = change_attributes(inode, values, rest);
 	/* truncate(2) has no close after it that would publish. */
 	if (!err && (which & VFS_SET_SIZE) && !handle && inode->writers == 0)

@@ -101,6 +101,7 @@ static void inode_free(struct inode *inode)
 		content_abandon(inode->content, false);
 	if (inode->directory) {
 		map_destroy(inode->directory->children);
+		map_destroy(inode->directory->removed);
 		free(inode->directory->order);
 		free(inode->directory);
 	}
@@ -145,6 +146,17 @@ int inode_link(struct inode *inode, struct inode *parent, const char *name)
 	return 0;
 }
 
+/* Out of memory here means that a name may show for the attribute time longer. */
+static void note_removed(struct directory *directory, const char *name)
+{
+	if (!directory->listing)
+		return;
+	if (!directory->removed)
+		directory->removed = map_create();
+	if (directory->removed)
+		map_put(directory->removed, name, directory, NULL);
+}
+
 void inode_unlink(struct inode *inode)
 {
 	struct inode *parent = inode->parent;
@@ -157,6 +169,7 @@ void inode_unlink(struct inode *inode)
 		parent->directory->order[inode->order_index] = NULL;
 	inode->order_index = SIZE_MAX;
 	inode->parent = NULL;
+	note_removed(parent->directory, inode->name);
 	/* A directory that was only kept by its children may go now. */
 	inode_put(inode_get(parent));
 }
@@ -265,6 +278,20 @@ bool inode_is_dirty(const struct inode *inode)
 bool inode_is_local(const struct inode *inode)
 {
 	return inode_is_dirty(inode) || inode->publishing || inode->remote == REMOTE_ABSENT;
+}
+
+bool inode_holds_local(const struct inode *inode)
+{
+	size_t position = 0;
+	void *value;
+
+	if (inode_is_local(inode))
+		return true;
+	while (inode->directory &&
+	       map_next(inode->directory->children, &position, NULL, NULL, &value))
+		if (inode_holds_local(value))
+			return true;
+	return false;
 }
 
 void inode_set_etag(struct inode *inode, const char *etag)

@@ -64,6 +64,8 @@ struct directory {
 	size_t listed_count;
 	unsigned misses;         /* lookups that cost a request since then */
 	bool listing;            /* one is under way */
+	struct map *removed;     /* names that went while it was: what it says of them is old; NULL: none */
+	size_t hidden;           /* keys without a file name, as of the last listing */
 	struct wait_queue listed;
 	struct inode **order;    /* as listed, sorted; entries that went are NULL */
 	size_t order_count;
@@ -135,6 +137,8 @@ void inode_stat(const struct inode *inode, struct stat *out);
 uint64_t inode_size(const struct inode *inode);
 bool inode_is_dirty(const struct inode *inode);
 bool inode_is_local(const struct inode *inode); /* what we have is newer than what S3 can say */
+/* The same, of the inode or of anything below it: then it exists whatever a listing shows. */
+bool inode_holds_local(const struct inode *inode);
 void inode_set_etag(struct inode *inode, const char *etag);
 void inode_drop_content(struct inode *inode); /* clean content only */
 void inode_touch(struct inode *inode, bool mtime); /* ctime (and mtime) are now */
@@ -168,17 +172,28 @@ int change_wait(struct inode *inode, uint64_t sequence);
 void change_forget(struct inode *inode); /* the file is gone: nothing is owed */
 int inode_open_content(struct inode *inode);
 
-/* namespace.c: takes the name away, in S3 first */
+/* namespace.c: a symlink's target, read unless it is known */
+int inode_read_target(struct inode *inode);
+/* What is open stays readable when its object goes: brings the rest of it here. */
+int inode_keep_for_readers(struct inode *inode);
+/* The last of what an unlinked inode owes: nothing. Its row says so, or goes. */
+void inode_orphan(struct inode *inode);
+/* Takes the name away, in S3 first. */
 int name_remove(struct inode *inode);
 /* file.c */
 void handle_attach(struct inode *inode, int flags, struct vfs_handle **out); /* NULL: out of memory */
 int file_truncate(struct inode *inode, uint64_t size);
+/* What is owed of it is committed, or durable, on this node's disk: data first, then the journal. */
+int inode_make_durable(struct inode *inode, enum journal_level level);
 
 /* publish.c */
 void publish_pump(struct vfs *vfs);
 void publish_soon(struct inode *inode, uint64_t delay);
 int publish_wait(struct inode *inode, uint64_t deadline, enum wait_mode mode);
 void publish_quiesce(struct inode *inode); /* until no publication of it is under way */
+/* The same, and none begins until publish_release. */
+void publish_acquire(struct inode *inode);
+void publish_release(struct inode *inode);
 int inode_take_error(struct inode *inode);
 void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char *text);
 /* the timer of vfs->pump is set up by vfs_create_instance */

@@ -16,7 +16,11 @@ static void pump_fired(struct timer *timer)
 /* The least recently used clean data goes first; a row that says that it is here goes with it. */
 static void evict(struct content *content)
 {
-	inode_drop_content(content->owner);
+	struct inode *inode = content->owner;
+
+	/* An empty file can be dirty too, and what has lost its name exists nowhere else. */
+	if (!inode_is_local(inode) && inode->parent)
+		inode_drop_content(inode);
 }
 
 static int copy_config(struct vfs *vfs, const struct vfs_config *config)
@@ -249,6 +253,47 @@ int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline)
 	return err;
 }
 
+/* The dirty inodes below a directory, each with a busy reference. */
+static int dirty_below(struct vfs *vfs, const struct inode *directory, struct inode ***out,
+                       size_t *count)
+{
+	*count = 0;
+	*out = calloc(vfs_pending(vfs).files + 1, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	LIST_FOREACH(node, &vfs->dirty)
+	{
+		struct inode *inode = container_of(node, struct inode, dirty_link);
+
+		if (inode->parent && inode_is_ancestor(directory, inode))
+			(*out)[(*count)++] = inode_get(inode);
+	}
+	return 0;
+}
+
+int vfs_fsyncdir(struct vfs *vfs, uint64_t ino, uint64_t deadline)
+{
+	struct inode *directory, **below;
+	size_t count;
+	int err;
+
+	if (vfs->config.fsync == PUBLISH_S3)
+		return vfs_sync(vfs, ino, deadline);
+	directory = inode_find(vfs, ino);
+	if (!directory)
+		return -ESTALE;
+	err = dirty_below(vfs, directory, &below, &count);
+	for (size_t i = 0; i < count; i++) {
+		int one = inode_make_durable(below[i], JOURNAL_DURABLE);
+
+		err = err ? err : one;
+		inode_put(below[i]);
+	}
+	free(below);
+	inode_put(directory);
+	return err;
+}
+
 int vfs_statfs(struct vfs *vfs, uint64_t *blocks, uint64_t *blocks_free, uint64_t *files)
 {
 	/* A bucket has no end: 1 PiB in blocks of 4 KiB. */
@@ -263,8 +308,7 @@ struct vfs_pending vfs_pending(const struct vfs *vfs)
 
 	LIST_FOREACH(node, &vfs->dirty)
 	{
-		(void)node;
-		pending.files++;
+		pending.files += container_of(node, struct inode, dirty_link)->parent != NULL;
 	}
 	return pending;
 }

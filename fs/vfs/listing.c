@@ -122,6 +122,9 @@ static int apply_entry(struct listing *listing, const char *prefix, const struct
 		inode_unlink(child);
 		child = NULL;
 	}
+	if (!child && listing->directory->directory->removed &&
+	    map_get(listing->directory->directory->removed, name))
+		return 0; /* it went while this was on its way */
 	if (!child)
 		child = add_child(listing, name, component.is_directory);
 	if (!child)
@@ -167,7 +170,8 @@ static void drop_missing(struct listing *listing)
 		struct inode *child = value;
 
 		if (child->changed <= listing->change && !inode_is_local(child) &&
-		    child->confirmed_at < listing->started && child->order_index == SIZE_MAX)
+		    child->confirmed_at < listing->started && child->order_index == SIZE_MAX &&
+		    !inode_holds_local(child))
 			gone[gone_count++] = inode_get(child);
 	}
 	for (size_t i = 0; i < gone_count; i++) {
@@ -266,10 +270,11 @@ static int refresh(struct inode *inode, const char *prefix)
 		directory->listed_at = listing.started;
 		directory->listed_count = listing.count;
 		directory->misses = 0;
-		vfs->hidden += listing.hidden;
-		if (listing.hidden)
+		vfs->hidden += listing.hidden - directory->hidden;
+		if (listing.hidden > directory->hidden)
 			log_warning("%zu keys below \"%s\" have no file name and are not shown",
 			            listing.hidden, prefix);
+		directory->hidden = listing.hidden;
 	}
 	free(listing.order);
 	return err;
@@ -302,6 +307,8 @@ int listing_refresh(struct inode *inode)
 	inode_get(inode);
 	err = refresh(inode, prefix);
 	directory->listing = false;
+	map_destroy(directory->removed);
+	directory->removed = NULL;
 	wait_wake_all(&directory->listed);
 	inode_put(inode);
 	free(prefix);

@@ -27,7 +27,8 @@ static int adopt_content(struct load *load, struct inode *inode, const struct jo
 
 	if (!node->file_id)
 		return 0;
-	err = content_adopt(&load->vfs->cache, node->file_id, complete, node->base_size, dirty, inode,
+	err = content_adopt(&load->vfs->cache, node->file_id, complete, node->base_size,
+	                    node->flags & NODE_DIRTY_DATA ? dirty : NULL, inode,
 	                    &inode->content);
 	if (!err)
 		err = map_put_u64(load->files, node->file_id, inode, NULL);
@@ -101,6 +102,7 @@ static int load_node(void *context, const struct journal_node *node, const struc
 	if ((node->flags & NODE_UNLINKED) || !parent || !parent->directory ||
 	    inode_child(parent, node->name) ||
 	    (!owed && !S_ISDIR(node->attributes.mode) && !load->trust_clean)) {
+		load->lost += owed && !(node->flags & NODE_UNLINKED);
 		if (owed && !(node->flags & NODE_UNLINKED))
 			log_error("%s: \"%s\" has no place in the tree; its data stays in file %llx",
 			          vfs->config.volume, node->name,

@@ -297,6 +297,7 @@ int vfs_readdir(struct vfs_directory *directory, uint64_t position, bool plus, s
 	struct inode *inode = directory->inode, *child;
 	int err = 0;
 
+	out->counted = false;
 	if (position < 2) {
 		if (position == 0)
 			drop_entries(directory);
@@ -325,9 +326,11 @@ int vfs_readdir(struct vfs_directory *directory, uint64_t position, bool plus, s
 		out->attributes.st_ino = 0;
 		return 0;
 	}
-	if (!err) {
-		inode_stat(child, &out->attributes);
-		child->nlookup++;
-	}
-	return err;
+	/* One object that does not tell its attributes must not hide the others. */
+	if (err)
+		return 0;
+	inode_stat(child, &out->attributes);
+	child->nlookup++;
+	out->counted = true;
+	return 0;
 }

@@ -162,7 +162,7 @@ int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, c
 }
 
 /* A symlink whose target came in the metadata (geesefs), or is the object's body. */
-static int read_target(struct inode *inode)
+int inode_read_target(struct inode *inode)
 {
 	const char *stored = attributes_symlink_target(&inode->meta);
 	char *text;
@@ -171,6 +171,8 @@ static int read_target(struct inode *inode)
 	bool keep;
 	int err;
 
+	if (inode->target)
+		return 0;
 	if (stored) {
 		inode->target = string_copy(stored);
 		return inode->target ? 0 : -ENOMEM;
@@ -199,8 +201,8 @@ int vfs_readlink(struct vfs *vfs, uint64_t ino, char **target)
 		return -ESTALE;
 	if (!S_ISLNK(inode->attributes.mode))
 		err = -EINVAL;
-	if (!err && !inode->target)
-		err = read_target(inode);
+	if (!err)
+		err = inode_read_target(inode);
 	if (!err) {
 		*target = string_copy(inode->target);
 		err = *target ? 0 : -ENOMEM;
@@ -244,7 +246,7 @@ static void keep_directory(struct inode *parent)
 }
 
 /* The file is readable for those who have it open, also where its bytes are not here yet. */
-static int keep_for_readers(struct inode *inode)
+int inode_keep_for_readers(struct inode *inode)
 {
 	struct content_origin origin = {NULL, inode->etag};
 	char *key;
@@ -264,44 +266,60 @@ static int keep_for_readers(struct inode *inode)
 	return err;
 }
 
-/* Takes the name away, in S3 first. */
+void inode_orphan(struct inode *inode)
+{
+	if (inode->opens == 0) {
+		change_forget(inode);
+	} else if (inode->persisted) {
+		inode->due = DEADLINE_NONE;
+		change_journal(inode); /* NODE_UNLINKED: a crash must not bring it back */
+	}
+}
+
+/* The publication of inode is ours while this runs. */
+static int remove_object(struct inode *inode, struct inode *parent)
+{
+	int err = 0;
+
+	if (inode->parent != parent || !parent)
+		return -ENOENT;
+	if (inode->remote == REMOTE_PRESENT) {
+		err = inode_keep_for_readers(inode);
+		if (!err)
+			err = delete_object(inode);
+	}
+	if (!err && inode->parent != parent)
+		err = -ENOENT;
+	return err;
+}
+
 int name_remove(struct inode *inode)
 {
 	struct vfs *vfs = inode->vfs;
 	struct inode *parent = inode->parent;
-	int err = 0;
+	int err;
 
 	inode_wait_thawed(inode);
-	publish_quiesce(inode);
-	if (inode->parent != parent || !parent)
-		return -ENOENT;
-	if (inode->remote == REMOTE_PRESENT) {
-		err = keep_for_readers(inode);
-		if (!err)
-			err = delete_object(inode);
+	publish_acquire(inode);
+	err = remove_object(inode, parent);
+	if (!err) {
+		inode_get(parent);
+		inode_unlink(inode);
+		inode_touch(inode, false);
+		inode->remote = REMOTE_ABSENT;
+		parent->changed = inode->changed = ++vfs->change;
+		inode_orphan(inode);
+		touch_parent(parent);
 	}
+	publish_release(inode);
 	if (err == -ESTALE) { /* replaced by others since we looked: not what the caller meant */
 		remote_refresh(inode);
-		err = -EBUSY;
+		return -EBUSY;
 	}
-	if (err || inode->parent != parent)
+	if (err)
 		return err;
-	if (inode->opens == 0)
-		change_forget(inode);
-	else if (inode_is_dirty(inode))
-		inode->due = DEADLINE_NONE;
-	inode_get(parent);
-	inode_unlink(inode);
-	inode_touch(inode, false);
-	inode->remote = REMOTE_ABSENT;
-	parent->changed = inode->changed = ++vfs->change;
-	touch_parent(parent);
 	keep_directory(parent);
 	inode_put(parent);
-	if (inode->persisted && inode->opens == 0) {
-		journal_drop_node(vfs->env->journal, inode->ino);
-		inode->persisted = false;
-	}
 	return 0;
 }
 

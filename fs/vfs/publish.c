@@ -247,7 +247,7 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 {
 	struct vfs *vfs = inode->vfs;
 	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
-	struct attributes wanted = inode->attributes;
+	struct attributes wanted;
 	const char *put_id;
 	int err = env_s3(vfs->env, &head);
 
@@ -261,6 +261,7 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 			inode->dirty &= ~(unsigned)NODE_DIRTY_ATTR;
 			take_published(inode, outcome, head.result.size);
 		} else if (!(inode->dirty & NODE_DIRTY_DATA)) {
+			wanted = inode->attributes;
 			remote_apply(inode, &head.result);
 			inode->attributes = wanted;
 			change_journal(inode);
@@ -311,7 +312,7 @@ static void publish_once(struct inode *inode, struct upload_outcome *outcome)
 
 	memset(outcome, 0, sizeof(*outcome));
 	outcome->err = inode_key(inode, &key);
-	if (outcome->err == -ENOENT) { /* unlinked meanwhile */
+	if (outcome->err == -ENOENT && !inode->parent) { /* unlinked meanwhile */
 		outcome->err = 0;
 		change_forget(inode);
 		return;
@@ -365,7 +366,11 @@ static void note_success(struct inode *inode)
 	}
 	env_put_id(inode->vfs->env, inode->put_id);
 	change_journal(inode);
-	inode->due = inode->dirty & NODE_DIRTY_DATA ? 0 : env_after(inode->vfs->env, ATTRIBUTES_LATER);
+	/* What is open for writing goes when it is closed or synced. */
+	if (inode->dirty & NODE_DIRTY_DATA)
+		inode->due = inode->writers > 0 ? DEADLINE_NONE : 0;
+	else
+		inode->due = env_after(inode->vfs->env, ATTRIBUTES_LATER);
 }
 
 static void publisher(void *argument)
@@ -471,4 +476,17 @@ void publish_quiesce(struct inode *inode)
 {
 	while (inode->publishing)
 		fiber_wait(&inode->published, DEADLINE_NONE, WAIT_PLAIN);
+}
+
+void publish_acquire(struct inode *inode)
+{
+	publish_quiesce(inode);
+	inode->publishing = true;
+}
+
+void publish_release(struct inode *inode)
+{
+	inode->publishing = false;
+	wait_wake_all(&inode->published);
+	publish_pump(inode->vfs);
 }

@@ -145,7 +145,7 @@ static int refresh_now(struct inode *inode, const char *key)
 	if (err == -ENOENT && inode->directory) {
 		int below = exists_below(vfs, key);
 
-		err = below < 0 ? below : below ? 0 : -ENOENT;
+		err = below < 0 ? below : below || inode_holds_local(inode) ? 0 : -ENOENT;
 		if (err == 0 && inode->changed <= change && !inode_is_local(inode))
 			imply(inode);
 	}
@@ -214,23 +214,16 @@ static int ask(struct inode *parent, const char *file_key, const char *dir_key, 
 static int link_found(struct inode *parent, const char *name, const struct resolve *resolve,
                       uint64_t started, struct inode **out)
 {
-	struct vfs *vfs = parent->vfs;
 	bool directory = resolve->below.request.result.entry_count > 0;
 	const struct os_result *head = directory ? &resolve->marker.request.result
 	                                         : &resolve->file.request.result;
 	struct inode *child = inode_child(parent, name);
-	struct attributes probe;
 
 	if (directory && head->err && head->err != -ENOENT)
 		return head->err;
 	if (child) { /* somebody else was faster */
 		*out = inode_get(child);
 		return 0;
-	}
-	if (!directory) {
-		attributes_decode(&probe, &head->meta, head->content_type, head->last_modified,
-		                  false, &vfs->config.defaults);
-		directory = S_ISDIR(probe.mode);
 	}
 	child = inode_new(parent, name, directory ? S_IFDIR : S_IFREG);
 	if (!child)
@@ -248,9 +241,9 @@ static int link_found(struct inode *parent, const char *name, const struct resol
 	return 0;
 }
 
-int remote_resolve(struct inode *parent, const char *name, struct inode **out)
+static int resolve_once(struct inode *parent, const char *name, struct inode **out)
 {
-	uint64_t started = env_now(parent->vfs->env);
+	uint64_t started = env_now(parent->vfs->env), change = parent->vfs->change;
 	struct resolve *resolve = calloc(1, sizeof(*resolve));
 	char *file_key = NULL, *dir_key = NULL;
 	int err = resolve ? 0 : -ENOMEM;
@@ -262,7 +255,9 @@ int remote_resolve(struct inode *parent, const char *name, struct inode **out)
 	if (!err)
 		err = ask(parent, file_key, dir_key, resolve);
 	if (!err)
-		err = link_found(parent, name, resolve, started, out);
+		err = parent->changed > change && !inode_child(parent, name)
+		              ? -EAGAIN
+		              : link_found(parent, name, resolve, started, out);
 	if (resolve) {
 		os_request_free_result(&resolve->file.request);
 		os_request_free_result(&resolve->below.request);
@@ -271,5 +266,16 @@ int remote_resolve(struct inode *parent, const char *name, struct inode **out)
 	free(resolve);
 	free(file_key);
 	free(dir_key);
+	return err;
+}
+
+/* The answer is from before a name was removed or moved here while it was on its way: it is asked for again. */
+int remote_resolve(struct inode *parent, const char *name, struct inode **out)
+{
+	enum { TURNS = 4 };
+	int err = -EAGAIN;
+
+	for (int turn = 0; err == -EAGAIN && turn < TURNS; turn++)
+		err = resolve_once(parent, name, out);
 	return err;
 }

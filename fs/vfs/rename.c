@@ -34,8 +34,15 @@ static int move_inode(struct rename *rename)
 {
 	struct inode *source = rename->source;
 	struct vfs *vfs = rename->vfs;
+	struct inode *shown = inode_child(rename->to, rename->new_name);
 	int err;
 
+	/* A listing has met the copy before we came to say what it is. */
+	if (shown && shown != source) {
+		inode_get(shown);
+		inode_unlink(shown);
+		inode_put(shown);
+	}
 	inode_get(rename->from);
 	inode_unlink(source);
 	err = inode_link(source, rename->to, rename->new_name);
@@ -61,13 +68,10 @@ static void replace_target(struct rename *rename)
 
 	if (!target || !target->parent)
 		return;
-	if (target->opens == 0)
-		change_forget(target);
-	else if (inode_is_dirty(target))
-		target->due = DEADLINE_NONE;
 	inode_unlink(target);
 	target->remote = REMOTE_ABSENT;
 	target->changed = ++rename->vfs->change;
+	inode_orphan(target);
 }
 
 static int put_intent(struct rename *rename, enum journal_intent_kind kind, const char *etag,
@@ -150,48 +154,69 @@ static int copy_file(struct rename *rename)
 	return err == -ESTALE || err == -ENOENT ? -EBUSY : err;
 }
 
-static int rename_file(struct rename *rename)
+/* Never uploaded: the name moves, and what the target held becomes the base. */
+static int rename_local(struct rename *rename)
 {
 	struct inode *source = rename->source;
-	bool was_dirty = inode_is_dirty(source);
+	int err;
+
+	if (rename->target && rename->target->remote == REMOTE_PRESENT) {
+		inode_set_etag(source, rename->target->etag);
+		if (source->content)
+			source->content->base_len = 0;
+	}
+	replace_target(rename);
+	err = move_inode(rename);
+	if (!err && inode_is_dirty(source))
+		change_journal(source);
+	return err;
+}
+
+static int rename_remote(struct rename *rename)
+{
+	struct inode *source = rename->source;
+	bool attributes = inode_is_dirty(source);
+	uint64_t generation = source->generation;
+	int err = rename->target ? inode_keep_for_readers(rename->target) : 0;
+
+	if (!err)
+		err = copy_file(rename);
+	if (err)
+		return err;
+	replace_target(rename);
+	err = move_inode(rename);
+	/* The pending attributes went along with the copy. */
+	if (!err && attributes && source->generation == generation && inode_is_dirty(source)) {
+		source->dirty = 0;
+		source->published_generation = generation;
+		change_settle(source);
+	}
+	return err;
+}
+
+static int rename_file(struct rename *rename)
+{
+	struct inode *source = rename->source, *target = rename->target;
 	int err = 0;
 
 	/* Data on its way out goes under the old name first; attributes ride on the copy. */
-	if (source->remote == REMOTE_PRESENT && (source->dirty & NODE_DIRTY_DATA))
+	publish_acquire(source);
+	while (!err && source->remote == REMOTE_PRESENT && (source->dirty & NODE_DIRTY_DATA)) {
+		publish_release(source);
 		err = publish_wait(source, env_after(rename->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
-	if (!err)
-		publish_quiesce(source);
-	if (rename->target)
-		publish_quiesce(rename->target);
-	if (err || source->parent != rename->from)
-		return err ? err : -ENOENT;
-	if (source->remote != REMOTE_PRESENT) {
-		/* Never uploaded: the name moves, and what the target held becomes the base. */
-		if (rename->target && rename->target->remote == REMOTE_PRESENT) {
-			inode_set_etag(source, rename->target->etag);
-			if (source->content)
-				source->content->base_len = 0;
-		}
-		replace_target(rename);
-		err = move_inode(rename);
-		if (!err && inode_is_dirty(source))
-			change_journal(source);
-		return err;
+		publish_acquire(source);
 	}
-	source->publishing = true; /* nobody publishes it while it is copied */
-	err = copy_file(rename);
-	source->publishing = false;
-	if (!err) {
-		replace_target(rename);
-		err = move_inode(rename);
-	}
-	if (!err && was_dirty && !(source->dirty & NODE_DIRTY_DATA) && inode_is_dirty(source)) {
-		source->dirty = 0;
-		source->published_generation = source->generation;
-		change_settle(source);
-	}
-	wait_wake_all(&source->published);
-	publish_pump(rename->vfs);
+	if (target)
+		publish_acquire(target);
+	if (!err && source->parent != rename->from)
+		err = -ENOENT;
+	if (!err && source->remote != REMOTE_PRESENT)
+		err = rename_local(rename);
+	else if (!err)
+		err = rename_remote(rename);
+	if (target)
+		publish_release(target);
+	publish_release(source);
 	return err;
 }
 

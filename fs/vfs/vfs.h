@@ -96,6 +96,7 @@ void vfs_release(struct vfs_handle *handle);
 int vfs_opendir(struct vfs *vfs, uint64_t ino, struct vfs_directory **out);
 struct vfs_dirent {
 	const char *name;
+	bool counted; /* plus: attributes are known and a reference was counted */
 	struct stat attributes; /* without plus only st_ino and the type bits of st_mode (0: unknown) */
 };
 /* Entry number position (0 "."; 1 ".."); false in *more at the end. With plus the entry counts a kernel
@@ -105,6 +106,8 @@ int vfs_readdir(struct vfs_directory *directory, uint64_t position, bool plus, s
 void vfs_releasedir(struct vfs_directory *directory);
 /* Everything below the directory is in S3 when it returns 0. */
 int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline);
+/* fsync(2) of a directory: the same with fsync=s3; with fsync=local all that is below it is on this disk. */
+int vfs_fsyncdir(struct vfs *vfs, uint64_t ino, uint64_t deadline);
 
 int vfs_statfs(struct vfs *vfs, uint64_t *blocks, uint64_t *blocks_free, uint64_t *files);
 /* The state as one JSON object, for `s3mount status`. */

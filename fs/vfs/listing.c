@@ -43,6 +43,20 @@ static int note_child(struct listing *listing, struct inode *child)
 	return 0;
 }
 
+/* Its place in the order goes with it, as order holds no reference. */
+static void forget_child(struct listing *listing, struct inode *child)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < listing->count; i++)
+		if (listing->order[i] != child)
+			listing->order[kept++] = listing->order[i];
+	listing->count = kept;
+	inode_get(child);
+	inode_unlink(child);
+	inode_put(child);
+}
+
 /* What a listing tells of a file that we know: the same version, or another. */
 static void confirm_file(struct listing *listing, struct inode *child, const struct os_entry *entry)
 {
@@ -114,17 +128,17 @@ static int apply_entry(struct listing *listing, const char *prefix, const struct
 	memcpy(name, component.name, component.len);
 	name[component.len] = '\0';
 	child = inode_child(listing->directory, name);
+	if (!child && listing->directory->directory->removed &&
+	    map_get(listing->directory->directory->removed, name))
+		return 0; /* it went while this was on its way */
 	/* The type changed while others worked: the old inode is gone. "a" beside "a/": the directory wins. */
 	if (child && (child->directory != NULL) != component.is_directory &&
 	    child->changed <= listing->change && !inode_is_local(child)) {
 		if (child->directory)
 			return 0;
-		inode_unlink(child);
+		forget_child(listing, child);
 		child = NULL;
 	}
-	if (!child && listing->directory->directory->removed &&
-	    map_get(listing->directory->directory->removed, name))
-		return 0; /* it went while this was on its way */
 	if (!child)
 		child = add_child(listing, name, component.is_directory);
 	if (!child)

@@ -28,10 +28,10 @@ static uint64_t hash(const char *text)
 
 static int unusable(const char *path, int err, struct error *error)
 {
-	return error_set(
-		error, err,
-		"the cache directory %s cannot be used: %s; give another with -o cache=DIR", path,
-		strerror(-err));
+	return error_set(error, err,
+			 "the cache directory %s cannot be used: %s; give another with -o "
+			 "cache=DIR",
+			 path, strerror(-err));
 }
 
 /* A former mount of the volume may still be uploading what it has left. */
@@ -107,7 +107,7 @@ bool cache_directory_load_probe(const struct cache_directory *directory, int64_t
 	struct buf text = BUF_INIT;
 	char path[PATH_BYTES];
 	int values[6];
-	long long when;
+	long long when, age;
 	bool good;
 
 	snprintf(path, sizeof(path), "%s/probe", directory->path);
@@ -115,7 +115,8 @@ bool cache_directory_load_probe(const struct cache_directory *directory, int64_t
 	       sscanf(buf_str(&text), "1 %lld %d %d %d %d %d %d", &when, &values[0], &values[1],
 		      &values[2], &values[3], &values[4], &values[5]) == 7;
 	buf_free(&text);
-	if (!good || wall / INT64_C(1000000000) - when > PROBE_VALID)
+	age = good ? wall / INT64_C(1000000000) - when : -1;
+	if (age < 0 || age > PROBE_VALID) /* also when the clock has been set back */
 		return false;
 	*can = (struct upload_capabilities){values[0], values[1], values[2], values[3], values[4]};
 	*unquoted = values[5];

@@ -33,6 +33,9 @@ bool env_is_away(struct env *env);
 #define DEADLINE_REFRESH (5 * NSEC_PER_SEC) /* the same where an older answer can be given instead */
 #define DEADLINE_BULK (120 * NSEC_PER_SEC) /* bodies and copies */
 
+/* Bodies get time for their size as well: at 64 KiB/s the slowest uplink still gets through. */
+#define SLOWEST_BYTES_PER_SEC (UINT64_C(64) << 10)
+
 static inline uint64_t env_now(struct env *env)
 {
 	return executor_monotonic(env->executor);
@@ -41,6 +44,12 @@ static inline uint64_t env_now(struct env *env)
 static inline uint64_t env_after(struct env *env, uint64_t ns)
 {
 	return executor_monotonic(env->executor) + ns;
+}
+
+/* For a request that moves len bytes. */
+static inline uint64_t env_bulk_deadline(struct env *env, uint64_t len)
+{
+	return env_after(env, DEADLINE_BULK + len / SLOWEST_BYTES_PER_SEC * NSEC_PER_SEC);
 }
 
 /* Submits and waits; must run in a fiber. request->done and user are taken. A deadline of 0 becomes

@@ -123,7 +123,7 @@ static int fetch_start(struct content *content, const struct content_origin *ori
 	        .range_first = start,
 	        .range_len = end - start,
 	        .sink = {fetch_write, fetch},
-	        .deadline = env_after(env, DEADLINE_BULK),
+	        .deadline = env_bulk_deadline(env, end - start),
 	        .urgent = end - start <= WINDOW_FIRST,
 	        .done = fetch_done,
 	        .user = fetch,

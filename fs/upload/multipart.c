@@ -46,6 +46,8 @@ static void part_done(struct os_request *request)
 		upload_outcome_from(&multipart->failure, &request->result);
 	memcpy(part->etag, request->result.etag, OS_ETAG_MAX);
 	multipart->running--;
+	multipart->uploader->parts_running--;
+	wait_wake_all(&multipart->uploader->part_ended);
 	wait_wake_all(&multipart->changed);
 	part_free(job);
 }
@@ -64,11 +66,12 @@ static struct part_job *part_new(struct multipart *multipart, size_t index, uint
 	if (index >= multipart->count)
 		multipart->count = index + 1;
 	multipart->running++;
+	multipart->uploader->parts_running++;
 	job->request = (struct os_request){
 	        .key = multipart->key,
 	        .upload_id = multipart->upload_id,
 	        .part_number = (unsigned)index + 1,
-	        .deadline = env_after(multipart->uploader->env, DEADLINE_BULK),
+	        .deadline = env_bulk_deadline(multipart->uploader->env, end - start),
 	        .done = part_done,
 	        .user = job,
 	};
@@ -287,8 +290,9 @@ void multipart_upload(struct uploader *uploader, const struct upload_job *job, c
 	for (size_t i = 0; i < plan->count && !multipart->failure.err && !err; i++) {
 		if (multipart_has(multipart, i, plan->parts[i].start, plan->parts[i].end))
 			continue;
-		while (multipart->running >= uploader->width)
-			fiber_wait(&multipart->changed, DEADLINE_NONE, WAIT_PLAIN);
+		/* Parts queued beyond what the connections take would only use up their deadlines. */
+		while (uploader->parts_running >= uploader->width)
+			fiber_wait(&uploader->part_ended, DEADLINE_NONE, WAIT_PLAIN);
 		err = send_planned(multipart, job, &plan->parts[i], i);
 	}
 	multipart_wait(multipart);

@@ -22,6 +22,7 @@ void uploader_init(struct uploader *uploader, struct env *env, uint64_t part_siz
 	        .next_intent = next_intent,
 	        .reserved_intents = next_intent,
 	};
+	wait_queue_init(&uploader->part_ended);
 }
 
 uint64_t uploader_intent_id(struct uploader *uploader)
@@ -123,7 +124,7 @@ static void put(struct uploader *uploader, const struct upload_job *job,
 	        .headers = job->headers,
 	        .content_type = job->content_type,
 	        .body = job->body,
-	        .deadline = env_after(uploader->env, DEADLINE_BULK),
+	        .deadline = env_bulk_deadline(uploader->env, job->body.len),
 	        .urgent = job->body.len <= 128 * 1024,
 	};
 

@@ -27,7 +27,9 @@ struct uploader {
 	struct env *env;
 	struct upload_capabilities can;
 	uint64_t part_size;
-	unsigned width; /* requests of one upload or copy side by side */
+	unsigned width; /* parts of all uploads side by side */
+	unsigned parts_running;
+	struct wait_queue part_ended;
 	uint64_t next_intent, reserved_intents;
 };
 

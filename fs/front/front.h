@@ -1,8 +1,9 @@
-/* front.h — FUSE: reads requests from the kernel and answers them from the vfs. The only room that includes
- * FUSE's headers.
+/* front.h — FUSE: reads requests from the kernel and answers them from the vfs. The only room that
+ * includes FUSE's headers.
  *
- * Threads: owner thread. Every request runs in a fiber of its own from the read of /dev/fuse to the reply, so
- * that one that waits delays no other. At most FRONT_REQUESTS at once; then the kernel waits.
+ * Threads: owner thread. Every request runs in a fiber of its own from the read of /dev/fuse to the
+ * reply, so that one that waits delays no other. At most FRONT_REQUESTS at once; then the kernel
+ * waits.
  */
 #ifndef FS_FRONT_FRONT_H
 #define FS_FRONT_FRONT_H
@@ -24,23 +25,24 @@ struct front_config {
 	uint64_t attr_timeout; /* ns; also for names */
 };
 
-/* Mounts. ended(context) is called once, on the loop, when the file system was unmounted by whomever.
- * Errors (message set): -ENODEV no /dev/fuse, -EPERM, -EBUSY .. */
+/* Mounts. ended(context) is called once, on the loop, when the file system was unmounted by
+ * whomever. Errors (message set): -ENODEV no /dev/fuse, -EPERM, -EBUSY .. */
 int front_create(struct loop *loop, struct vfs *vfs, struct fiber_pool *fibers,
-                 const struct front_config *config, void (*ended)(void *context), void *context,
-                 struct front **out, struct error *error);
+		 const struct front_config *config, void (*ended)(void *context), void *context,
+		 struct front **out, struct error *error);
 /* Unmounts, lazily when it is busy. ended follows. */
 void front_unmount(struct front *front);
 /* After ended; no request may be under way. */
 void front_destroy(struct front *front);
 unsigned front_requests(const struct front *front);
 
-/* The control calls of `s3mount status` and `s3mount sync`, by ioctl(2) on a directory of the mount. */
+/* The control calls of `s3mount status` and `s3mount sync`, by ioctl(2) on a directory of the
+ * mount. */
 enum { FRONT_STATUS_BYTES = 16000 };
 struct front_status {
 	char json[FRONT_STATUS_BYTES]; /* NUL-terminated */
 };
-#define FRONT_IOCTL_SYNC _IO('s', 0x52)
+#define FRONT_IOCTL_SYNC   _IO('s', 0x52)
 #define FRONT_IOCTL_STATUS _IOR('s', 0x51, struct front_status)
 
 #endif

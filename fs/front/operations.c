@@ -11,15 +11,15 @@
 static void op_init(void *user, struct fuse_conn_info *connection)
 {
 	static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
-	                               FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-	                               FUSE_CAP_ASYNC_READ | FUSE_CAP_IOCTL_DIR |
-	                               FUSE_CAP_CACHE_SYMLINKS;
-	/* Never the kernel's write-back cache: it ignores that others change a file's size. Splicing costs more
-	 * than it saves at the sizes FUSE uses. */
+				       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+				       FUSE_CAP_ASYNC_READ | FUSE_CAP_IOCTL_DIR |
+				       FUSE_CAP_CACHE_SYMLINKS;
+	/* Never the kernel's write-back cache: it ignores that others change a file's size.
+	 * Splicing costs more than it saves at the sizes FUSE uses. */
 	static const unsigned unwanted = FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
-	                                 FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-	                                 FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
-	                                 FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_ACL;
+					 FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+					 FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
+					 FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_ACL;
 
 	(void)user;
 	connection->want |= connection->capable & wanted;
@@ -30,7 +30,7 @@ static void op_init(void *user, struct fuse_conn_info *connection)
 	connection->congestion_threshold = 48;
 	connection->time_gran = 1;
 	log_debug("FUSE %u.%u, capabilities %#x, in use %#x", connection->proto_major,
-	          connection->proto_minor, connection->capable, connection->want);
+		  connection->proto_minor, connection->capable, connection->want);
 }
 
 static void interrupted(fuse_req_t req, void *fiber)
@@ -45,7 +45,8 @@ struct operations_context *operation_begin(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
-/* What programs know: errors of the network and of the protocol are EIO to them; the log has the rest. */
+/* What programs know: errors of the network and of the protocol are EIO to them; the log has the
+ * rest. */
 void operation_error(fuse_req_t req, int err)
 {
 	switch (-err) {
@@ -60,13 +61,13 @@ void operation_error(fuse_req_t req, int err)
 }
 
 void operation_entry(const struct operations_context *context, const struct stat *attributes,
-                     struct fuse_entry_param *entry)
+		     struct fuse_entry_param *entry)
 {
 	*entry = (struct fuse_entry_param){
-	        .ino = attributes->st_ino,
-	        .attr = *attributes,
-	        .attr_timeout = context->timeout,
-	        .entry_timeout = context->timeout,
+		.ino = attributes->st_ino,
+		.attr = *attributes,
+		.attr_timeout = context->timeout,
+		.entry_timeout = context->timeout,
 	};
 }
 
@@ -78,7 +79,7 @@ static struct vfs_caller caller(fuse_req_t req)
 }
 
 static void reply_entry(fuse_req_t req, const struct operations_context *context, int err,
-                        const struct stat *attributes)
+			const struct stat *attributes)
 {
 	struct fuse_entry_param entry;
 
@@ -141,14 +142,14 @@ static unsigned to_which(int to_set)
 		int theirs;
 		unsigned ours;
 	} table[] = {
-	        {FUSE_SET_ATTR_MODE, VFS_SET_MODE},
-	        {FUSE_SET_ATTR_UID, VFS_SET_UID},
-	        {FUSE_SET_ATTR_GID, VFS_SET_GID},
-	        {FUSE_SET_ATTR_SIZE, VFS_SET_SIZE},
-	        {FUSE_SET_ATTR_ATIME, VFS_SET_ATIME},
-	        {FUSE_SET_ATTR_MTIME, VFS_SET_MTIME},
-	        {FUSE_SET_ATTR_ATIME_NOW, VFS_SET_ATIME_NOW},
-	        {FUSE_SET_ATTR_MTIME_NOW, VFS_SET_MTIME_NOW},
+		{FUSE_SET_ATTR_MODE, VFS_SET_MODE},
+		{FUSE_SET_ATTR_UID, VFS_SET_UID},
+		{FUSE_SET_ATTR_GID, VFS_SET_GID},
+		{FUSE_SET_ATTR_SIZE, VFS_SET_SIZE},
+		{FUSE_SET_ATTR_ATIME, VFS_SET_ATIME},
+		{FUSE_SET_ATTR_MTIME, VFS_SET_MTIME},
+		{FUSE_SET_ATTR_ATIME_NOW, VFS_SET_ATIME_NOW},
+		{FUSE_SET_ATTR_MTIME_NOW, VFS_SET_MTIME_NOW},
 	};
 	unsigned which = 0;
 
@@ -159,7 +160,7 @@ static unsigned to_which(int to_set)
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int to_set,
-                       struct fuse_file_info *info)
+		       struct fuse_file_info *info)
 {
 	struct operations_context *context = operation_begin(req);
 	struct vfs_handle *handle = info ? (struct vfs_handle *)(uintptr_t)info->fh : NULL;
@@ -187,11 +188,12 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 }
 
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev,
-                 const char *target)
+		 const char *target)
 {
 	struct operations_context *context = operation_begin(req);
 	struct stat attributes;
-	int err = vfs_make(context->vfs, caller(req), parent, name, mode, rdev, target, &attributes);
+	int err = vfs_make(context->vfs, caller(req), parent, name, mode, rdev, target,
+			   &attributes);
 
 	reply_entry(req, context, err, &attributes);
 }
@@ -222,10 +224,10 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-                      const char *new_name, unsigned flags)
+		      const char *new_name, unsigned flags)
 {
-	operation_error(req, vfs_rename(operation_begin(req)->vfs, parent, name, new_parent, new_name,
-	                                flags));
+	operation_error(req, vfs_rename(operation_begin(req)->vfs, parent, name, new_parent,
+					new_name, flags));
 }
 
 /* Objects have one name. EPERM is what link(2) says of file systems without hard links. */
@@ -243,14 +245,14 @@ static struct vfs_handle *to_handle(const struct fuse_file_info *info)
 }
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-                      struct fuse_file_info *info)
+		      struct fuse_file_info *info)
 {
 	struct operations_context *context = operation_begin(req);
 	struct fuse_entry_param entry;
 	struct vfs_handle *handle;
 	struct stat attributes;
 	int err = vfs_create(context->vfs, caller(req), parent, name, mode, info->flags, &handle,
-	                     &attributes);
+			     &attributes);
 
 	if (err) {
 		operation_error(req, err);
@@ -279,10 +281,12 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	}
 	info->fh = (uintptr_t)handle;
 	info->keep_cache = keep_cache;
-	/* Where an append goes is decided here: the kernel must not keep it at the place that it guessed. */
+	/* Where an append goes is decided here: the kernel must not keep it at the place that it
+	 * guessed. */
 	info->direct_io = (info->flags & O_APPEND) != 0;
-	/* The reply cannot carry the new size. Without a range only attributes are dropped, which takes no lock
-	 * that a request under way could hold (fuse_reverse_inval_inode, fs/fuse/inode.c of Linux). */
+	/* The reply cannot carry the new size. Without a range only attributes are dropped, which
+	 * takes no lock that a request under way could hold (fuse_reverse_inval_inode,
+	 * fs/fuse/inode.c of Linux). */
 	if (!keep_cache)
 		fuse_lowlevel_notify_inval_inode(context->session, ino, -1, 0);
 	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY; /* nothing to publish */
@@ -291,7 +295,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                    struct fuse_file_info *info)
+		    struct fuse_file_info *info)
 {
 	struct operations_context *context = operation_begin(req);
 	ssize_t got;
@@ -307,7 +311,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
-                     struct fuse_file_info *info)
+		     struct fuse_file_info *info)
 {
 	ssize_t written;
 
@@ -360,35 +364,35 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_statfs(req, &out);
 }
 
-/* No getxattr and its kin: libfuse answers ENOSYS, and the kernel then never asks again, which saves a round
- * trip for security.capability on every write. */
+/* No getxattr and its kin: libfuse answers ENOSYS, and the kernel then never asks again, which
+ * saves a round trip for security.capability on every write. */
 const struct fuse_lowlevel_ops operations = {
-        .init = op_init,
-        .lookup = op_lookup,
-        .forget = op_forget,
-        .forget_multi = op_forget_multi,
-        .getattr = op_getattr,
-        .setattr = op_setattr,
-        .readlink = op_readlink,
-        .mknod = op_mknod,
-        .mkdir = op_mkdir,
-        .unlink = op_unlink,
-        .rmdir = op_rmdir,
-        .symlink = op_symlink,
-        .rename = op_rename,
-        .link = op_link,
-        .create = op_create,
-        .open = op_open,
-        .read = op_read,
-        .write = op_write,
-        .flush = op_flush,
-        .fsync = op_fsync,
-        .release = op_release,
-        .opendir = op_opendir,
-        .readdir = op_readdir,
-        .readdirplus = op_readdirplus,
-        .releasedir = op_releasedir,
-        .fsyncdir = op_fsyncdir,
-        .statfs = op_statfs,
-        .ioctl = op_ioctl,
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.create = op_create,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.fsync = op_fsync,
+	.release = op_release,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.fsyncdir = op_fsyncdir,
+	.statfs = op_statfs,
+	.ioctl = op_ioctl,
 };

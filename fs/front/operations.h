@@ -11,8 +11,9 @@
 struct operations_context {
 	struct vfs *vfs;
 	struct fuse_session *session;
-	double timeout;      /* s, of attributes and names */
-	/* Of the largest read. Shared by all: filled after the last wait of a read and sent before the next. */
+	double timeout; /* s, of attributes and names */
+	/* Of the largest read. Shared by all: filled after the last wait of a read and sent before
+	 * the next. */
 	char *read_buffer;
 	size_t read_size;
 };
@@ -23,19 +24,20 @@ extern const struct fuse_lowlevel_ops operations;
 
 /* internal: operations_dir.c */
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
-void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *info);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		struct fuse_file_info *info);
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                    struct fuse_file_info *info);
+		    struct fuse_file_info *info);
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
 void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *info);
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
-              struct fuse_file_info *info, unsigned flags, const void *input, size_t input_size,
-              size_t output_size);
+	      struct fuse_file_info *info, unsigned flags, const void *input, size_t input_size,
+	      size_t output_size);
 
 /* Lets the signal that interrupts the caller end this fiber's interruptible waits. */
 struct operations_context *operation_begin(fuse_req_t req);
 void operation_error(fuse_req_t req, int err); /* replies; err: 0 or a negative errno */
 void operation_entry(const struct operations_context *context, const struct stat *attributes,
-                     struct fuse_entry_param *entry);
+		     struct fuse_entry_param *entry);
 
 #endif

@@ -32,7 +32,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 }
 
 static size_t add(fuse_req_t req, char *to, size_t room, const struct vfs_dirent *entry, off_t next,
-                  bool plus)
+		  bool plus)
 {
 	struct operations_context *context = fuse_req_userdata(req);
 	struct fuse_entry_param parameters;
@@ -78,14 +78,15 @@ static void fill(fuse_req_t req, size_t size, off_t offset, struct fuse_file_inf
 	free(page);
 }
 
-void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *info)
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		struct fuse_file_info *info)
 {
 	(void)ino;
 	fill(req, size, offset, info, false);
 }
 
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                    struct fuse_file_info *info)
+		    struct fuse_file_info *info)
 {
 	(void)ino;
 	fill(req, size, offset, info, true);
@@ -104,13 +105,14 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 
 	(void)datasync;
 	(void)info;
-	operation_error(req, vfs_fsyncdir(context->vfs, ino,
-	                                  executor_monotonic(vfs_executor(context->vfs)) + SYNC_WAIT));
+	operation_error(req,
+			vfs_fsyncdir(context->vfs, ino,
+				     executor_monotonic(vfs_executor(context->vfs)) + SYNC_WAIT));
 }
 
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
-              struct fuse_file_info *info, unsigned flags, const void *input, size_t input_size,
-              size_t output_size)
+	      struct fuse_file_info *info, unsigned flags, const void *input, size_t input_size,
+	      size_t output_size)
 {
 	struct operations_context *context = operation_begin(req);
 	struct buf json = BUF_INIT;
@@ -121,8 +123,8 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
 	(void)input;
 	(void)input_size;
 	if (command == FRONT_IOCTL_SYNC) {
-		int err = vfs_sync(context->vfs, ino, executor_monotonic(vfs_executor(context->vfs)) +
-		                                              SYNC_WAIT);
+		int err = vfs_sync(context->vfs, ino,
+				   executor_monotonic(vfs_executor(context->vfs)) + SYNC_WAIT);
 
 		if (err)
 			operation_error(req, err);

@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/fiber.h"
 #include "common/log.h"
+#include "common/mount_table.h"
 #include "fs/front/front.h"
 #include "fs/front/operations.h"
 
@@ -58,12 +59,13 @@ static struct request_buffer *take_buffer(struct front *front)
 
 static void watch(struct front *front)
 {
-	if (!front->watching && !front->ended && loop_watch(front->loop, &front->watch, EPOLLIN) == 0)
+	if (!front->watching && !front->ended &&
+	    loop_watch(front->loop, &front->watch, EPOLLIN) == 0)
 		front->watching = true;
 }
 
-/* Reads and answers requests until there is none. When one of them waits, the loop goes on and starts
- * another of these for the next request. */
+/* Reads and answers requests until there is none. When one of them waits, the loop goes on and
+ * starts another of these for the next request. */
 static void serve(void *argument)
 {
 	struct front *front = argument;
@@ -93,7 +95,8 @@ static void readable(struct loop_watch *watch_, uint32_t events)
 	struct front *front = container_of(watch_, struct front, watch);
 
 	(void)events;
-	/* At the limit the kernel keeps the rest; the next fiber that ends takes up reading again. */
+	/* At the limit the kernel keeps the rest; the next fiber that ends takes up reading again.
+	 */
 	if (front->running >= FRONT_REQUESTS) {
 		loop_unwatch(front->loop, &front->watch);
 		front->watching = false;
@@ -118,7 +121,8 @@ static int build_arguments(const struct front_config *config, struct fuse_args *
 	int err = fuse_opt_add_arg(args, "s3mount");
 
 	buf_puts(&source, "fsname=");
-	for (const char *p = config->source; *p; p++) { /* FUSE's option parser wants commas escaped */
+	for (const char *p = config->source; *p;
+	     p++) { /* FUSE's option parser wants commas escaped */
 		if (*p == ',' || *p == '\\')
 			buf_putc(&source, '\\');
 		buf_putc(&source, *p);
@@ -135,25 +139,27 @@ static int build_arguments(const struct front_config *config, struct fuse_args *
 	return err ? -ENOMEM : 0;
 }
 
-static int mount_session(struct front *front, const struct front_config *config, struct error *error)
+static int mount_session(struct front *front, const struct front_config *config,
+			 struct error *error)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	int flags, err = build_arguments(config, &args);
 
 	if (!err) {
-		front->session =
-		        fuse_session_new(&args, &operations, sizeof(operations), &front->context);
+		front->session = fuse_session_new(&args, &operations, sizeof(operations),
+						  &front->context);
 		err = front->session ? 0 : -EINVAL;
 	}
 	fuse_opt_free_args(&args);
 	if (err)
 		return error_set(error, err, "libfuse does not take the mount options");
 	if (fuse_session_mount(front->session, config->directory))
-		return error_set(error, -EPERM,
-		                 "cannot mount on %s: the reason stands above (as an ordinary user: is "
-		                 "fusermount3 installed, do you own the directory, and does "
-		                 "/etc/fuse.conf have user_allow_other for allow_other?)",
-		                 config->directory);
+		return error_set(
+			error, -EPERM,
+			"cannot mount on %s: the reason stands above (as an ordinary user: is "
+			"fusermount3 installed, do you own the directory, and does "
+			"/etc/fuse.conf have user_allow_other for allow_other?)",
+			config->directory);
 	front->mounted = true;
 	front->context.session = front->session;
 	front->watch.fd = fuse_session_fd(front->session);
@@ -163,35 +169,26 @@ static int mount_session(struct front *front, const struct front_config *config,
 	return 0;
 }
 
-/* The kernel reads ahead 128 KiB by default, which INIT cannot raise (fs/fuse/inode.c of Linux takes the
- * smaller); the device's own setting can, where /sys is writable. */
+/* The kernel reads ahead 128 KiB by default, which INIT cannot raise (fs/fuse/inode.c of Linux
+ * takes the smaller); the device's own setting can, where /sys is writable. */
 static void raise_read_ahead(const char *directory)
 {
+	struct mount_table table;
+	struct mount_entry entry;
 	char path[128];
+	bool found;
 	int fd;
+
 	/* stat would need a round trip through ourselves; the mount table has the device. */
-	FILE *table = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t size = 0;
-	unsigned major_number = 0, minor_number = 0;
-	bool found = false;
-
-	while (table && getline(&line, &size, table) > 0) {
-		char point[4096];
-
-		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &major_number, &minor_number, point) ==
-		            3 &&
-		    strcmp(point, directory) == 0)
-			found = true;
-		if (found)
-			break;
-	}
-	free(line);
-	if (table)
-		fclose(table);
+	if (mount_table_load(&table))
+		return;
+	found = mount_table_find(&table, directory, &entry);
+	if (found)
+		snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+			 entry.device_major, entry.device_minor);
+	mount_table_free(&table);
 	if (!found)
 		return;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major_number, minor_number);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -201,8 +198,8 @@ static void raise_read_ahead(const char *directory)
 }
 
 int front_create(struct loop *loop, struct vfs *vfs, struct fiber_pool *fibers,
-                 const struct front_config *config, void (*ended)(void *context), void *context,
-                 struct front **out, struct error *error)
+		 const struct front_config *config, void (*ended)(void *context), void *context,
+		 struct front **out, struct error *error)
 {
 	struct front *front = calloc(1, sizeof(*front));
 	int err;
@@ -211,9 +208,10 @@ int front_create(struct loop *loop, struct vfs *vfs, struct fiber_pool *fibers,
 		return error_set(error, -ENOMEM, "out of memory");
 	if (access("/dev/fuse", F_OK)) {
 		free(front);
-		return error_set(error, -ENODEV,
-		                 "there is no /dev/fuse: load the kernel's fuse module (modprobe fuse), or "
-		                 "give the container the device");
+		return error_set(
+			error, -ENODEV,
+			"there is no /dev/fuse: load the kernel's fuse module (modprobe fuse), or "
+			"give the container the device");
 	}
 	front->loop = loop;
 	front->fibers = fibers;
@@ -221,13 +219,13 @@ int front_create(struct loop *loop, struct vfs *vfs, struct fiber_pool *fibers,
 	front->ended_context = context;
 	front->watch.ready = readable;
 	front->context = (struct operations_context){
-	        .vfs = vfs,
-	        .timeout = (double)config->attr_timeout / (double)NSEC_PER_SEC,
-	        .read_buffer = malloc(OPERATIONS_MAX_IO),
-	        .read_size = OPERATIONS_MAX_IO,
+		.vfs = vfs,
+		.timeout = (double)config->attr_timeout / (double)NSEC_PER_SEC,
+		.read_buffer = malloc(OPERATIONS_MAX_IO),
+		.read_size = OPERATIONS_MAX_IO,
 	};
 	err = front->context.read_buffer ? mount_session(front, config, error)
-	                                 : error_set(error, -ENOMEM, "out of memory");
+					 : error_set(error, -ENOMEM, "out of memory");
 	if (!err) {
 		watch(front);
 		err = front->watching ? 0 : error_set(error, -EIO, "cannot watch /dev/fuse");

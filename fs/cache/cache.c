@@ -59,4 +59,14 @@ void cache_make_room(struct cache *cache, uint64_t len)
 		if (content_is_evictable(content))
 			cache->evict(content);
 	}
+	/* Only files that are in use are left: a large one keeps what is around its reader. */
+	LIST_FOREACH(in_use, &cache->lru)
+	{
+		struct content *content = container_of(in_use, struct content, lru);
+
+		if (cache->used + len <= cache->limit)
+			return;
+		if (content->owner && cache->refetchable(content))
+			content_trim(content);
+	}
 }

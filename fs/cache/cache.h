@@ -19,8 +19,10 @@ struct cache {
 	struct list lru;             /* contents, least recently used first */
 	struct wait_queue room;      /* woken when dirty went down */
 	uint64_t next_file_id, reserved_file_ids;
-	/* Takes a clean, unpinned content from its owner and destroys it. */
+	/* Takes a clean, unpinned content from its owner and destroys it, unless it is needed. */
 	void (*evict)(struct content *content);
+	/* Can what is given back be fetched again? */
+	bool (*refetchable)(const struct content *content);
 };
 
 void cache_init(struct cache *cache, struct env *env, uint64_t limit, uint64_t dirty_limit,

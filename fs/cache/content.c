@@ -144,6 +144,33 @@ void content_touch(struct content *content)
 	list_append(&content->cache->lru, &content->lru);
 }
 
+/* Frees [start, end) on disk and forgets it. A failure leaves the bytes where they are: more is used then. */
+static void give_back(struct content *content, uint64_t start, uint64_t end)
+{
+	struct disk *disk = content->cache->env->disk;
+	struct extent range;
+
+	while (start < end && extent_first(&content->valid, start, end, &range)) {
+		if (extent_remove(&content->valid, range.start, range.end))
+			break;
+		disk->ops->punch(content->blob->file, range.start, range.end);
+		start = range.end;
+	}
+	content_account(content);
+}
+
+void content_trim(struct content *content)
+{
+	uint64_t before = content->last_read, after = content->last_read + 2 * CONTENT_AHEAD;
+
+	if (content_is_dirty(content) || !content->owner || blob_ensure(content->blob))
+		return;
+	before = before > CONTENT_RANGE ? before - CONTENT_RANGE : 0;
+	give_back(content, 0, before);
+	if (after < content->size)
+		give_back(content, after, content->size);
+}
+
 /* How much more to fetch now: the next stretch once the reader has used half of what was asked for. */
 static void read_ahead(struct content *content, const struct content_origin *origin,
                        struct read_window *window, uint64_t offset, uint64_t end)
@@ -212,6 +239,7 @@ ssize_t content_read(struct content *content, const struct content_origin *origi
 	end = len < content->size - offset ? offset + len : content->size;
 	content_ref(content);
 	content->pins++;
+	content->last_read = offset;
 	err = wait_valid(content, origin, ahead, offset, end);
 	/* The file may have been cut meanwhile: then there is less, or nothing, to read. */
 	if (!err && end > content->size)

@@ -44,6 +44,7 @@ struct content {
 	struct extent_set inflight; /* being fetched */
 	struct list fetches;
 	struct wait_queue progress; /* bytes arrived, a fetch ended */
+	uint64_t last_read;         /* offset; what lies around it is kept when room is made */
 	unsigned failures;          /* of fetches, ever; with the newest error */
 	int failure;
 	/* While a publication is under way: */
@@ -100,6 +101,9 @@ void content_stop_fetches(struct content *content, uint64_t start, uint64_t end)
 int content_freeze(struct content *content, struct snapshot **out);
 /* Ends it and destroys the snapshot. published: the view is the origin now; else what was frozen is changed. */
 void content_thaw(struct content *content, struct snapshot *snapshot, bool published);
+
+/* Gives back what is far from the newest read of a clean file that is in use. */
+void content_trim(struct content *content);
 
 /* internal to fs/cache */
 void content_cancel_fetches(struct content *content);

@@ -13,14 +13,19 @@ static void pump_fired(struct timer *timer)
 	publish_pump(container_of(timer, struct vfs, pump));
 }
 
+/* An empty file can be dirty too, and what has lost its name exists nowhere else. */
+static bool refetchable(const struct content *content)
+{
+	const struct inode *inode = content->owner;
+
+	return !inode_is_local(inode) && inode->parent;
+}
+
 /* The least recently used clean data goes first; a row that says that it is here goes with it. */
 static void evict(struct content *content)
 {
-	struct inode *inode = content->owner;
-
-	/* An empty file can be dirty too, and what has lost its name exists nowhere else. */
-	if (!inode_is_local(inode) && inode->parent)
-		inode_drop_content(inode);
+	if (refetchable(content))
+		inode_drop_content(content->owner);
 }
 
 static int copy_config(struct vfs *vfs, const struct vfs_config *config)
@@ -66,6 +71,7 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 	cache_init(&vfs->cache, env, config->cache_limit, config->dirty_limit,
 	           info->next_file_id ? info->next_file_id : 1);
 	vfs->cache.evict = evict;
+	vfs->cache.refetchable = refetchable;
 	uploader_init(&vfs->uploader, env, config->part_size, config->parallel / 2 ? config->parallel / 2 : 1,
 	              info->next_intent ? info->next_intent : 1);
 	err = vfs->inodes ? copy_config(vfs, config) : -ENOMEM;

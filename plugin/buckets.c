@@ -18,7 +18,7 @@
 #define REFRESH_EVERY (30 * NSEC_PER_SEC)
 #define LIST_TIMEOUT  (10 * NSEC_PER_SEC)
 #define HEAD_TIMEOUT  (1400 * NSEC_PER_MSEC)
-#define FRESH_FOR     (2 * NSEC_PER_SEC)
+#define FAILED_FOR    (2 * NSEC_PER_SEC)
 #define WAIT_FOR      (1500 * NSEC_PER_MSEC)
 
 enum {
@@ -37,7 +37,7 @@ struct buckets {
 	char account[2 * SHA256_BYTES + 1];
 	struct list_of_buckets list;
 	uint64_t tried_at;    /* the end of the last refresh, whatever came of it; 0: none yet */
-	uint64_t refreshes;   /* ended so far */
+	uint64_t begun, ended; /* refreshes so far */
 	bool may_not_list;
 	struct error problem; /* of the last refresh */
 	struct wait_queue wanted;    /* the refresher sleeps here */
@@ -266,6 +266,7 @@ static void refresh(struct buckets *buckets)
 	bool changed = false;
 	int err;
 
+	buckets->begun++;
 	request.deadline = now_of(buckets) + LIST_TIMEOUT;
 	err = s3_call(buckets->store, &request);
 	configure(&settings->options, NULL, &settings->credentials, &s3);
@@ -278,7 +279,7 @@ static void refresh(struct buckets *buckets)
 	set_problem(buckets, &error);
 	os_request_free_result(&request);
 	buckets->tried_at = now_of(buckets);
-	buckets->refreshes++;
+	buckets->ended++;
 	wait_wake_all(&buckets->refreshed);
 	if (changed)
 		save(buckets);
@@ -356,25 +357,33 @@ static int ask(const struct buckets_config *config, const struct options *option
 	return err;
 }
 
+/* A refresh that begins from now on: one that is under way may have been answered before the bucket was made. */
+static void wait_refreshed(struct buckets *buckets)
+{
+	uint64_t deadline = now_of(buckets) + WAIT_FOR, wanted = buckets->begun + 1;
+
+	buckets->demanded = true;
+	wait_wake_all(&buckets->wanted);
+	while (buckets->ended < wanted &&
+	       fiber_wait(&buckets->refreshed, deadline, WAIT_PLAIN) != -ETIMEDOUT)
+		;
+}
+
 bool buckets_find(struct buckets *buckets, const char *name)
 {
 	const struct settings *settings = buckets->config.settings;
-	uint64_t deadline = now_of(buckets) + WAIT_FOR, seen = buckets->refreshes;
+	bool just_failed = buckets->problem.code && buckets->tried_at &&
+			   now_of(buckets) - buckets->tried_at < FAILED_FOR;
 
 	if (buckets_get(buckets, name))
 		return true;
 	if (!buckets->store || bucket_name_check(name, NULL))
 		return false;
-	if (!buckets->may_not_list && (buckets->tried_at == 0 || now_of(buckets) - buckets->tried_at > FRESH_FOR)) {
-		buckets->demanded = true;
-		wait_wake_all(&buckets->wanted);
-		while (buckets->refreshes == seen &&
-		       fiber_wait(&buckets->refreshed, deadline, WAIT_PLAIN) != -ETIMEDOUT)
-			;
-	}
+	if (!buckets->may_not_list && !just_failed)
+		wait_refreshed(buckets);
 	if (buckets->may_not_list)
 		return ask(&buckets->config, &settings->options, name, &settings->credentials,
-		           now_of(buckets) + HEAD_TIMEOUT, NULL) == 0;
+			   now_of(buckets) + HEAD_TIMEOUT, NULL) == 0;
 	return buckets_get(buckets, name) != NULL;
 }
 

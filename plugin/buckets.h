@@ -39,8 +39,9 @@ void buckets_start(struct buckets *buckets);
 /* The list, valid until the fiber waits. */
 const struct bucket *buckets_list(const struct buckets *buckets, size_t *count);
 const struct bucket *buckets_get(const struct buckets *buckets, const char *name);
-/* Is there such a bucket? Answers from the list when it is there; otherwise, unless the list is
- * younger than 2 s, waits for news, at most 1.5 s. Fiber. */
+/* Is there such a bucket? Answers from the list when it is there; otherwise waits for news, at most 1.5 s,
+ * unless S3 has failed within the last 2 s: for a name that nobody knows the engine silently makes a local
+ * volume, so a bucket that is a second old must not be missed. Fiber. */
 bool buckets_find(struct buckets *buckets, const char *name);
 /* Why the last refresh failed; "" when it did not. */
 const char *buckets_problem(const struct buckets *buckets);

@@ -241,7 +241,9 @@ void driver_unmount(struct driver *driver, const char *name, const char *id)
 
 static int ask_clean(void *argument)
 {
-	return entry_cache_is_clean(argument) ? 0 : -EBUSY;
+	const struct entry *entry = argument;
+
+	return mount_cache_is_clean(entry->cache) ? 0 : -EBUSY;
 }
 
 /* What a former process has left in the cache goes to S3 first, by one more mount. */

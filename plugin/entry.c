@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/json.h"
 #include "common/log.h"
@@ -158,20 +157,6 @@ void entry_references_changed(struct entry *entry)
 		entry->saving_references = false;
 		entry_release(entry);
 	}
-}
-
-bool entry_cache_is_clean(const struct entry *entry)
-{
-	char *mark = NULL;
-	size_t len;
-	int err;
-
-	if (access(entry->cache, F_OK) && errno == ENOENT)
-		return true;
-	err = state_load(entry->cache, ENTRY_CLEAN_MARK, &mark, &len, NULL);
-	if (!err)
-		free(mark);
-	return err == 0;
 }
 
 static void ask_status(void *argument)

@@ -11,9 +11,6 @@
 #include "plugin/driver.h"
 #include "plugin/volume.h"
 
-/* The file in a cache that holds nothing but copies. s3mount's own names are capital or have a dot. */
-#define ENTRY_CLEAN_MARK "clean"
-
 struct driver {
 	struct driver_config config;
 	struct executor *executor;
@@ -60,8 +57,6 @@ void entry_release(struct entry *entry); /* may free it */
 /* Files. Fibers. */
 int entry_save(struct entry *entry, struct error *error);
 void entry_references_changed(struct entry *entry); /* written in the background */
-/* Nothing is lost when the cache goes? Blocks on the disk, any thread. */
-bool entry_cache_is_clean(const struct entry *entry);
 
 /* At the end of the plugin: in memory and on disk. Blocks. */
 void driver_forget_references(struct driver *driver);

@@ -29,7 +29,7 @@ static int mark_clean(void *argument)
 {
 	struct entry *entry = argument;
 
-	return state_save(entry->cache, ENTRY_CLEAN_MARK, "", NULL);
+	return mount_mark_clean(entry->cache);
 }
 
 /* Only who has seen the process end well may say that its cache can be thrown away. */
@@ -76,7 +76,6 @@ static void do_mount(struct entry *entry)
 	        .definition = &entry->definition,
 	        .directory = entry->directory,
 	        .cache = entry->cache,
-	        .clean_mark = ENTRY_CLEAN_MARK,
 	        .ended = on_ended,
 	        .context = entry,
 	};
@@ -141,7 +140,7 @@ static int remove_files(void *argument)
 	int err = state_remove(entry->driver->definitions, entry->file_name, &call->error);
 
 	state_remove(entry->driver->references, entry->file_name, NULL);
-	if (!err && entry_cache_is_clean(entry))
+	if (!err && mount_cache_is_clean(entry->cache))
 		state_remove_tree(entry->cache);
 	return err;
 }

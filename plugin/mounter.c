@@ -28,6 +28,9 @@ enum {
 	KEYS_FD = CHILD_FD_FIRST + 1,
 };
 
+/* The file in a cache that holds nothing but copies. s3mount's own names have a '-' in them. */
+#define CLEAN_MARK "clean"
+
 struct mount_process {
 	struct mounter_config config;
 	struct child *child;
@@ -109,6 +112,7 @@ struct preparation {
 	struct credentials credentials;
 	bool has_keys;
 	struct buf list; /* for -o */
+	bool was_clean;  /* the cache, before */
 	int keys_fd;
 	struct error *error;
 };
@@ -179,13 +183,38 @@ static int prepare(void *argument)
 		err = make_list(preparation);
 	if (!err && preparation->has_keys)
 		err = make_keys_file(preparation);
+	preparation->was_clean = mount_cache_is_clean(plan->cache);
 	if (!err)
 		err = state_make_directory(plan->cache, 0700, error);
 	if (!err)
-		err = state_remove(plan->cache, plan->clean_mark, error);
+		err = state_remove(plan->cache, CLEAN_MARK, error);
 	if (!err)
 		err = state_make_directory(plan->directory, 0755, error);
 	return err;
+}
+
+bool mount_cache_is_clean(const char *cache)
+{
+	char *mark = NULL;
+	size_t len;
+	int err;
+
+	if (access(cache, F_OK) && errno == ENOENT)
+		return true;
+	err = state_load(cache, CLEAN_MARK, &mark, &len, NULL);
+	if (!err)
+		free(mark);
+	return err == 0;
+}
+
+int mount_mark_clean(const char *cache)
+{
+	return state_save(cache, CLEAN_MARK, "", NULL);
+}
+
+static int mark_clean_again(void *argument)
+{
+	return mount_mark_clean(argument);
 }
 
 static void preparation_free(struct preparation *preparation)
@@ -351,6 +380,8 @@ int mount_start(const struct mounter_config *config, const struct mount_plan *pl
 	preparation_free(&preparation);
 	if (!err)
 		err = await(process, deadline, error);
+	if (err && preparation.was_clean) /* what was never ready has accepted nothing */
+		worker_run(config->worker, mark_clean_again, (void *)plan->cache);
 	if (err) {
 		if (process->child)
 			give_up(process);

@@ -30,7 +30,6 @@ struct mount_plan {
 	const struct definition *definition;
 	const char *directory; /* is made */
 	const char *cache;     /* is made */
-	const char *clean_mark; /* state file in it that has to go before the first change */
 	/* The process has ended by itself, or after mount_unmount or mount_end. Not after a failed start. It
 	 * must not free the process. */
 	void (*ended)(void *context, int status);
@@ -54,6 +53,11 @@ bool mount_is_running(const struct mount_process *process);
 char *mount_status(struct mount_process *process);
 /* Of one that has ended. NULL is fine. */
 void mount_free(struct mount_process *process);
+
+/* Is nothing lost when the cache goes? Starting a mount takes that back until mount_mark_clean, for a process
+ * that ended with status 0, or until the start fails. Both block on the disk; any thread. */
+bool mount_cache_is_clean(const char *cache);
+int mount_mark_clean(const char *cache);
 
 /* Takes what is mounted there away, whatever state it is in; absent is success. Fiber. */
 void mount_detach(const struct mounter_config *config, const char *directory);

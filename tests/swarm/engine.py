@@ -65,8 +65,22 @@ mkdir -p /run/lock
 hostname "$NAME"
 ip link set lo up
 while [ ! -e "$NODE/online" ]; do sleep 0.02; done
-exec dockerd --data-root "$NODE/docker" -H "unix://$NODE/docker.sock" --pidfile /run/docker.pid \\
-    --bridge=none --iptables=false --ip6tables=false --insecure-registry "$SUBNET" --cgroup-parent "/$CGROUP"
+# As init does it: an engine that dies is started again, one that is stopped is not.
+trap 'stopping=1; kill -TERM "$engine" || true' TERM
+while [ -z "$stopping" ]; do
+    [ ! -e "$NODE/hold" ] || { sleep 0.05; continue; }
+    rm -f /run/docker.pid
+    start_engine &
+    engine=$!
+    while kill -0 "$engine" 2>/dev/null; do wait "$engine" || true; done
+done
+"""
+START_ENGINE = """
+start_engine() {
+    exec dockerd --data-root "$NODE/docker" -H "unix://$NODE/docker.sock" --pidfile /run/docker.pid \\
+    --bridge=none --iptables=false --ip6tables=false --insecure-registry "$SUBNET" \\
+    --cgroup-parent "/$CGROUP"
+}
 """
 
 
@@ -312,7 +326,8 @@ class Node(Docker):
                        "NODE": str(self.dir), "NAME": self.name, "SUBNET": str(self.cluster.network.subnet),
                        "CGROUP": self.cgroup}
         self.process = Process(
-            ["unshare", "-n", "-m", "-u", "-p", "-f", "--kill-child", "sh", "-c", START_SCRIPT],
+            ["unshare", "-n", "-m", "-u", "-p", "-f", "--kill-child", "sh", "-c",
+             START_ENGINE + START_SCRIPT],
             self.dir / "log", environment)
         # The child of unshare is the first process of the new namespaces.
         wait_until(lambda: first_children(self.process.pid), 10, f"{self.name} starts")
@@ -324,7 +339,7 @@ class Node(Docker):
 
     @property
     def init(self):
-        """The dockerd, which is PID 1 of the node."""
+        """PID 1 of the node."""
         return first_children(self.process.pid)[0]
 
     def has_own_network(self):
@@ -349,6 +364,19 @@ class Node(Docker):
     def reboot(self):
         self.shut_down()
         return self.start()
+
+    def kill_engine(self, while_down=None):
+        """kill -9 of dockerd alone; init starts it again, after while_down() if there is one."""
+        engine = self.pids("dockerd")
+        (self.dir / "hold").touch()
+        for pid in engine:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.pids("dockerd"), 10, f"the engine of {self.name} ends")
+        if while_down:
+            while_down()
+        (self.dir / "hold").unlink()
+        wait_until(lambda: self.pids("dockerd"), 10, f"the engine of {self.name} is started again")
+        self.wait_engine()
 
     def clean_cgroups(self):
         """runc makes them, and a killed engine cannot take them away."""
@@ -382,7 +410,7 @@ class Node(Docker):
         return found
 
     def pids(self, program):
-        return [pid for pid, words in self.processes() if words and words[0].endswith(f"/{program}")]
+        return [pid for pid, words in self.processes() if words and words[0].rpartition("/")[2] == program]
 
     def mounts(self):
         """Mount points of our file system in the plugin's own view, one line for each."""
@@ -398,6 +426,27 @@ class Node(Docker):
 
     def log(self):
         return self.process.output()
+
+    def plugin_log(self):
+        return "\n".join(line for line in self.log().splitlines() if "s3mount-plugin: " in line)
+
+    def status(self, volume):
+        """What docker volume inspect shows as Status."""
+        return self.inspect("volume", "inspect", volume)["Status"]
+
+    def start_container(self, *words):
+        """In the background, for tests to look into; ended by SIGKILL, for `sleep` ignores SIGTERM as PID 1."""
+        return self.output("run", "-d", "--network", "none", "--stop-signal", "KILL", *words, BASE_IMAGE,
+                           "sleep", "86400")
+
+    def run_once(self, *words, script, check=True, timeout=120):
+        return self.docker("run", "--rm", "--network", "none", *words, BASE_IMAGE, "sh", "-c", script,
+                           check=check, timeout=timeout)
+
+    def remove_containers(self):
+        names = self.output("ps", "-aq").split()
+        if names:
+            self.docker("rm", "-f", *names)
 
 
 class Cluster:

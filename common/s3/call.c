@@ -56,6 +56,7 @@ void call_reset(struct s3_call *call, struct os_request *request)
 {
 	call->request = request;
 	call->state = CALL_QUEUED;
+	call->submitted = http_now();
 	buf_reset(&call->content);
 	call->content_read = call->hashed = false;
 	call->hash_position = 0;

@@ -17,16 +17,22 @@ static void stir(struct s3_store *store)
 	store->random = z ^ (z >> 31);
 }
 
-static void log_failure(const struct s3_call *call)
+/* One line for each request, over all its attempts and the time that it waited for a connection. */
+static void log_end(const struct s3_call *call)
 {
 	const struct os_request *request = call->request;
 	const struct os_result *result = &request->result;
+	unsigned long long ms = (http_now() - call->submitted) / NSEC_PER_MSEC;
+	const char *name = request->key ? request->key : request->prefix ? request->prefix : "";
 
-	log_debug("s3: %s %s%s: %s%s%s (HTTP %d, %u attempts, request id %s)",
-		  os_op_name(request->op), request->key ? request->key : "",
-		  request->prefix ? request->prefix : "", result->code, result->code[0] ? ": " : "",
-		  result->message, result->http_status, call->retry.attempts,
-		  result->request_id[0] ? result->request_id : "none");
+	if (!result->err)
+		log_debug("s3: %s %s: HTTP %d, %llu ms, %u attempts", os_op_name(request->op), name,
+			  result->http_status, ms, call->retry.attempts);
+	else
+		log_debug("s3: %s %s: %s%s%s (HTTP %d, %llu ms, %u attempts, request id %s)",
+			  os_op_name(request->op), name, result->code, result->code[0] ? ": " : "",
+			  result->message, result->http_status, ms, call->retry.attempts,
+			  result->request_id[0] ? result->request_id : "none");
 }
 
 static void finish(struct s3_call *call)
@@ -36,8 +42,8 @@ static void finish(struct s3_call *call)
 	list_remove(&call->node);
 	call->state = CALL_FINISHED;
 	request->result.ambiguous = request->result.err != 0 && call->retry.ambiguous;
-	if (request->result.err)
-		log_failure(call);
+	if (log_enabled(LOG_LEVEL_DEBUG))
+		log_end(call);
 	executor_post(call->store->executor, &request->task);
 }
 

@@ -61,6 +61,7 @@ struct s3_call {
 	char etag[OS_ETAG_MAX]; /* of what was delivered; "" before */
 
 	struct retry_state retry;
+	uint64_t submitted;
 	uint64_t due; /* CALL_DELAYED */
 	bool fresh_connection;
 	/* the failure in the style that was tried first */

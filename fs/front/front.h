@@ -21,7 +21,7 @@ struct front;
 struct front_config {
 	const char *directory; /* absolute; becomes the mount point */
 	const char *source;    /* shown as the device: the bucket */
-	bool allow_other, read_only, debug;
+	bool allow_other, read_only;
 	uint64_t attr_timeout; /* ns; also for names */
 };
 

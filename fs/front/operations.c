@@ -49,6 +49,9 @@ struct operations_context *operation_begin(fuse_req_t req)
  * rest. */
 void operation_error(fuse_req_t req, int err)
 {
+	struct operations_context *context = fuse_req_userdata(req);
+
+	context->result = err;
 	switch (-err) {
 	case EHOSTUNREACH:
 	case EPROTO:
@@ -99,6 +102,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct stat attributes;
 	int err = vfs_lookup(context->vfs, caller(req), parent, name, &attributes);
 
+	context->result = err;
 	if (err == -ENOENT)
 		fuse_reply_entry(req, &none); /* the kernel may remember that there is nothing */
 	else
@@ -236,7 +240,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const
 	(void)ino;
 	(void)new_parent;
 	(void)new_name;
-	fuse_reply_err(req, EPERM);
+	operation_error(req, -EPERM);
 }
 
 static struct vfs_handle *to_handle(const struct fuse_file_info *info)

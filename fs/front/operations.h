@@ -16,6 +16,7 @@ struct operations_context {
 	 * the next. */
 	char *read_buffer;
 	size_t read_size;
+	int result; /* of a reply that was an error, until it is in the debug log; else 0 */
 };
 
 enum { OPERATIONS_MAX_IO = 1024 * 1024 };

@@ -133,12 +133,12 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
 		return;
 	}
 	if (command != FRONT_IOCTL_STATUS || output_size < FRONT_STATUS_BYTES) {
-		fuse_reply_err(req, ENOTTY);
+		operation_error(req, -ENOTTY);
 		return;
 	}
 	vfs_status(context->vfs, &json);
 	if (json.failed || json.len >= FRONT_STATUS_BYTES)
-		fuse_reply_err(req, EOVERFLOW);
+		operation_error(req, -EOVERFLOW);
 	else
 		fuse_reply_ioctl(req, 0, buf_str(&json), json.len + 1);
 	buf_free(&json);

@@ -14,6 +14,7 @@
 #include "common/mount_table.h"
 #include "fs/front/front.h"
 #include "fs/front/operations.h"
+#include "fs/front/trace.h"
 
 /* A request's memory; kept for the next one. */
 struct request_buffer {
@@ -64,6 +65,27 @@ static void watch(struct front *front)
 		front->watching = true;
 }
 
+/* The hook of the debug log. Requests run interleaved, but between a reply and the end of its
+ * request nothing else does: so the result is of this one. */
+static void process(struct front *front, const struct fuse_buf *buf)
+{
+	struct executor *executor = loop_executor(front->loop);
+	char what[TRACE_BYTES];
+	uint64_t begun;
+
+	if (!log_enabled(LOG_LEVEL_DEBUG) || (buf->flags & FUSE_BUF_IS_FD)) {
+		fuse_session_process_buf(front->session, buf);
+		return;
+	}
+	trace_describe(buf->mem, buf->size, what);
+	begun = executor_monotonic(executor);
+	fuse_session_process_buf(front->session, buf);
+	log_debug("fuse: %s: %s, %llu us", what,
+		  front->context.result ? strerror(-front->context.result) : "ok",
+		  (unsigned long long)((executor_monotonic(executor) - begun) / 1000));
+	front->context.result = 0;
+}
+
 /* Reads and answers requests until there is none. When one of them waits, the loop goes on and
  * starts another of these for the next request. */
 static void serve(void *argument)
@@ -78,7 +100,7 @@ static void serve(void *argument)
 			continue;
 		if (got <= 0)
 			break;
-		fuse_session_process_buf(front->session, &buffer->buf);
+		process(front, &buffer->buf);
 	}
 	if (buffer) {
 		buffer->next = front->spare;
@@ -133,8 +155,6 @@ static int build_arguments(const struct front_config *config, struct fuse_args *
 		err = err || add_option(args, "allow_other");
 	if (config->read_only)
 		err = err || add_option(args, "ro");
-	if (config->debug)
-		err = err || fuse_opt_add_arg(args, "-d");
 	buf_free(&source);
 	return err ? -ENOMEM : 0;
 }

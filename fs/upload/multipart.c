@@ -265,6 +265,25 @@ static void complete(struct multipart *multipart, const struct upload_job *job, 
 	free(parts);
 }
 
+/* Where the server ignores conditions of Complete, a HEAD at the last moment must do: parts can take
+ * hours, in which others write. */
+static int check_before_complete(struct multipart *multipart, const struct upload_job *job,
+				 struct upload_outcome *outcome)
+{
+	struct uploader *uploader = multipart->uploader;
+
+	if (uploader->can.complete || job->unconditional)
+		return 0;
+	switch (upload_look(uploader, job, outcome)) {
+	case REMOTE_BASE: return 0;
+	case REMOTE_UNKNOWN: return outcome->err;
+	case REMOTE_OURS:
+	case REMOTE_FOREIGN:
+	case REMOTE_GONE: break;
+	}
+	return -ESTALE;
+}
+
 static int send_planned(struct multipart *multipart, const struct upload_job *job,
                         const struct plan_part *part, size_t index)
 {
@@ -299,6 +318,8 @@ void multipart_upload(struct uploader *uploader, const struct upload_job *job, c
 	outcome->err = err;
 	if (multipart->failure.err)
 		*outcome = multipart->failure;
+	if (!outcome->err)
+		outcome->err = check_before_complete(multipart, job, outcome);
 	if (!outcome->err)
 		complete(multipart, job, plan->count, outcome, ambiguous);
 	outcome->meta_differs = !outcome->err && !os_meta_equal(&multipart->meta, job->meta);

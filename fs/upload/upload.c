@@ -82,11 +82,8 @@ int upload_plan(const struct uploader *uploader, uint64_t size, uint64_t base_le
 	return 0;
 }
 
-/* What is at the key now: OURS (our put-id), BASE (still what we based on), FOREIGN, or the HEAD failed. */
-enum remote_state { REMOTE_OURS, REMOTE_BASE, REMOTE_FOREIGN, REMOTE_GONE, REMOTE_UNKNOWN };
-
-static enum remote_state look(struct uploader *uploader, const struct upload_job *job,
-                              struct upload_outcome *outcome)
+enum remote_state upload_look(struct uploader *uploader, const struct upload_job *job,
+			      struct upload_outcome *outcome)
 {
 	struct os_request head = {.op = OS_HEAD, .key = job->key, .urgent = true};
 	enum remote_state state;
@@ -134,18 +131,17 @@ static void put(struct uploader *uploader, const struct upload_job *job,
 	os_request_free_result(&request);
 }
 
-static bool condition_is_atomic(const struct uploader *uploader, const struct upload_job *job,
-                                bool single)
+/* Where the server has no conditions a HEAD just before is the best there is; the mount's log has said
+ * so. That of a multipart upload comes after its parts: see multipart_upload. */
+static bool must_look_first(const struct uploader *uploader, const struct upload_job *job,
+			    bool single)
 {
-	if (job->unconditional)
-		return true;
-	if (!single)
-		return uploader->can.complete;
-	return job->base_etag[0] ? uploader->can.put_if_match : uploader->can.put_if_none_match;
+	if (job->unconditional || !single)
+		return false;
+	return job->base_etag[0] ? !uploader->can.put_if_match : !uploader->can.put_if_none_match;
 }
 
-/* One attempt. Where the server has no conditions a HEAD just before is the best there is; the mount's log
- * has said so. Returns true when outcome is final. */
+/* One attempt. Returns true when outcome is final. */
 static bool attempt(struct uploader *uploader, struct upload_job *job, const struct plan *plan,
                     struct upload_outcome *outcome, bool look_first)
 {
@@ -153,8 +149,8 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 	bool ambiguous = false;
 	enum remote_state state = REMOTE_BASE;
 
-	if (look_first || !condition_is_atomic(uploader, job, single))
-		state = look(uploader, job, outcome);
+	if (look_first || must_look_first(uploader, job, single))
+		state = upload_look(uploader, job, outcome);
 	if (state == REMOTE_BASE || (state == REMOTE_GONE && !job->base_etag[0])) {
 		if (single)
 			put(uploader, job, outcome, &ambiguous);
@@ -162,7 +158,7 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 			multipart_upload(uploader, job, plan, outcome, &ambiguous);
 		if (outcome->err != -ESTALE && !ambiguous)
 			return outcome->err != -EBUSY;
-		state = look(uploader, job, outcome);
+		state = upload_look(uploader, job, outcome);
 	}
 	switch (state) {
 	case REMOTE_OURS:

@@ -176,9 +176,9 @@ static int mount_session(struct front *front, const struct front_config *config,
 	if (fuse_session_mount(front->session, config->directory))
 		return error_set(
 			error, -EPERM,
-			"cannot mount on %s: the reason stands above (as an ordinary user: is "
-			"fusermount3 installed, do you own the directory, and does "
-			"/etc/fuse.conf have user_allow_other for allow_other?)",
+			"cannot mount on %s: the reason stands above (as an ordinary user: may you "
+			"open /dev/fuse, is fusermount3 installed, do you own the directory, and "
+			"does /etc/fuse.conf have user_allow_other for allow_other?)",
 			config->directory);
 	front->mounted = true;
 	front->context.session = front->session;

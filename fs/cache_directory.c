@@ -14,6 +14,7 @@
 
 enum { LOCK_WAIT_SECONDS = 10, LOCK_POLL_MS = 100 };
 enum { VOLUME_PATH_MAX = 4000, PATH_BYTES = VOLUME_PATH_MAX + 100, PROBE_BYTES_MAX = 256 };
+enum { PROBE_VERSION = 1 };
 #define PROBE_VALID (INT64_C(7) * 24 * 3600)
 
 /* FNV-1a, 64 bits (the Fowler/Noll/Vo page of its authors): short names, not secrets. */
@@ -101,25 +102,38 @@ void cache_directory_close(struct cache_directory *directory)
 	directory->path = directory->data_path = NULL;
 }
 
+/* Exactly count numbers on one line. Cuts the text up. */
+static bool parse_numbers(char *text, int64_t *values, size_t count)
+{
+	char *rest = text;
+
+	for (size_t i = 0; i < count; i++) {
+		const char *word = rest ? strsep(&rest, " \n") : NULL;
+
+		if (!word || parse_int(word, 0, INT64_MAX, &values[i]))
+			return false;
+	}
+	return rest && !*rest;
+}
+
 bool cache_directory_load_probe(const struct cache_directory *directory, int64_t wall,
 				struct upload_capabilities *can, bool *unquoted)
 {
 	struct buf text = BUF_INIT;
 	char path[PATH_BYTES];
-	int values[6];
-	long long when, age;
+	int64_t values[8], age;
 	bool good;
 
 	snprintf(path, sizeof(path), "%s/probe", directory->path);
 	good = file_read(path, PROBE_BYTES_MAX, &text) == 0 &&
-	       sscanf(buf_str(&text), "1 %lld %d %d %d %d %d %d", &when, &values[0], &values[1],
-		      &values[2], &values[3], &values[4], &values[5]) == 7;
+	       parse_numbers(text.data, values, sizeof(values) / sizeof(values[0])) &&
+	       values[0] == PROBE_VERSION;
 	buf_free(&text);
-	age = good ? wall / INT64_C(1000000000) - when : -1;
+	age = good ? wall / INT64_C(1000000000) - values[1] : -1;
 	if (age < 0 || age > PROBE_VALID) /* also when the clock has been set back */
 		return false;
-	*can = (struct upload_capabilities){values[0], values[1], values[2], values[3], values[4]};
-	*unquoted = values[5];
+	*can = (struct upload_capabilities){values[2], values[3], values[4], values[5], values[6]};
+	*unquoted = values[7];
 	return true;
 }
 
@@ -130,9 +144,9 @@ void cache_directory_save_probe(const struct cache_directory *directory,
 	int err, len;
 
 	snprintf(path, sizeof(path), "%s/probe", directory->path);
-	len = snprintf(text, sizeof(text), "1 %lld %d %d %d %d %d %d\n", (long long)time(NULL),
-		       can->put_if_none_match, can->put_if_match, can->complete, can->copy,
-		       can->delete, unquoted);
+	len = snprintf(text, sizeof(text), "%d %lld %d %d %d %d %d %d\n", PROBE_VERSION,
+		       (long long)time(NULL), can->put_if_none_match, can->put_if_match,
+		       can->complete, can->copy, can->delete, unquoted);
 	err = file_write_atomic(path, text, (size_t)len, 0600);
 	if (err)
 		log_debug("cannot write %s: %s; the next mount asks the server again", path,

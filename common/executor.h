@@ -1,10 +1,10 @@
 /* executor.h — where single-threaded code runs: tasks, timers and the clock.
  *
- * Two implementations: loop.h (epoll, real time) and the simulation's (virtual time). Code that knows
- * only this header is deterministic once its executor is.
+ * Two implementations: loop.h (epoll, real time) and the simulation's (virtual time). Code that
+ * knows only this header is deterministic once its executor is.
  *
- * Threads: executor_post may be called from any thread; everything else, and every callback, belongs
- * to the one thread that runs the executor ("the owner thread").
+ * Threads: executor_post may be called from any thread; everything else, and every callback,
+ * belongs to the one thread that runs the executor ("the owner thread").
  */
 #ifndef COMMON_EXECUTOR_H
 #define COMMON_EXECUTOR_H
@@ -13,19 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NSEC_PER_SEC UINT64_C(1000000000)
+#define NSEC_PER_SEC  UINT64_C(1000000000)
 #define NSEC_PER_MSEC UINT64_C(1000000)
 /* A deadline that never comes. Only for waits that something else bounds. */
 #define DEADLINE_NONE UINT64_MAX
 
-/* One call to run later. Owned by the caller and untouched between post and run; may be posted again
- * (or freed) from within run. Posting a task that is already queued is a bug. */
+/* One call to run later. Owned by the caller and untouched between post and run; may be posted
+ * again (or freed) from within run. Posting a task that is already queued is a bug. */
 struct task {
 	struct task *next;
 	void (*run)(struct task *task);
 };
 
-/* One-shot timer. Initialise with timer_init. Owned by the caller, which cancels it before freeing. */
+/* One-shot timer. Initialise with timer_init. Owned by the caller, which cancels it before freeing.
+ */
 struct timer {
 	uint64_t deadline; /* monotonic, ns */
 	size_t position;   /* in the executor's heap; SIZE_MAX: not set */
@@ -42,7 +43,7 @@ struct executor_ops {
 	/* After it returns fire is not called. No-op when not set. */
 	void (*timer_cancel)(struct executor *executor, struct timer *timer);
 	uint64_t (*monotonic)(struct executor *executor); /* ns; never goes back */
-	int64_t (*wall)(struct executor *executor);       /* ns since the epoch */
+	int64_t (*wall)(struct executor *executor);	  /* ns since the epoch */
 };
 
 struct executor {

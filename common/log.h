@@ -20,9 +20,9 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 /* Parses "error", "warning", "info", "debug". Errors: -EINVAL. */
 int log_level_parse(const char *text, enum log_level *out);
 
-#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_error(...)	 log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_info(...)	 log_write(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)                                                                             \
 	do {                                                                                       \
 		if (log_enabled(LOG_LEVEL_DEBUG))                                                  \

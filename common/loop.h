@@ -1,4 +1,5 @@
-/* loop.h — the real executor: one thread, epoll, a timer heap and a queue that other threads post to.
+/* loop.h — the real executor: one thread, epoll, a timer heap and a queue that other threads post
+ * to.
  *
  * Owner thread: the one that calls loop_run. loop_post (through executor_post) and loop_stop may be
  * called from any thread; loop_stop also from a signal handler.

@@ -1,4 +1,5 @@
-/* map.h — hash map from byte strings or 64-bit integers to pointers. Open addressing, grows by itself.
+/* map.h — hash map from byte strings or 64-bit integers to pointers. Open addressing, grows by
+ * itself.
  *
  * Keys of the string map are copied and owned by the map; values are the caller's.
  * Iteration order is unspecified but the same for the same sequence of operations and seed.
@@ -12,7 +13,7 @@
 
 struct map; /* opaque; one type serves both kinds of keys, never mix them in one map */
 
-struct map *map_create(void);     /* NULL: out of memory */
+struct map *map_create(void);	   /* NULL: out of memory */
 void map_destroy(struct map *map); /* NULL allowed; values are not touched */
 size_t map_count(const struct map *map);
 
@@ -25,7 +26,9 @@ void *map_get_u64(const struct map *map, uint64_t key);
 int map_put_u64(struct map *map, uint64_t key, void *value, void **old);
 void *map_remove_u64(struct map *map, uint64_t key);
 
-/* Iterates: start with *position = 0; false at the end. Removing the current entry is allowed, inserting is not. */
-bool map_next(const struct map *map, size_t *position, const char **key, uint64_t *key_u64, void **value);
+/* Iterates: start with *position = 0; false at the end. Removing the current entry is allowed,
+ * inserting is not. */
+bool map_next(const struct map *map, size_t *position, const char **key, uint64_t *key_u64,
+	      void **value);
 
 #endif

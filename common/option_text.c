@@ -45,7 +45,7 @@ const char *option_hint(const char *typed, enum option_where where)
 	const char *name = NULL;
 
 	for (i = 0; i < option_count; i++) {
-		char folded[HINT_BYTES_MAX + 1];
+		char folded[HINT_BYTES_MAX + 1] = "";
 		unsigned distance;
 		size_t k;
 

@@ -63,11 +63,15 @@ int control_sync(const char *directory, int64_t timeout)
 	if (!err)
 		return EXIT_SUCCESS;
 	if (err == EINTR)
-		fprintf(stderr, "s3mount: not everything below %s is in S3 yet; `s3mount status %s` tells what\n",
-		        directory, directory);
+		fprintf(stderr,
+			"s3mount: not everything below %s is in S3 yet; `s3mount status %s` tells "
+			"what\n",
+			directory, directory);
 	else
-		fprintf(stderr, "s3mount: not everything below %s reached S3: %s; `s3mount status %s` tells why\n",
-		        directory, strerror(err), directory);
+		fprintf(stderr,
+			"s3mount: not everything below %s reached S3: %s; `s3mount status %s` "
+			"tells why\n",
+			directory, strerror(err), directory);
 	return EXIT_FAILURE;
 }
 
@@ -81,8 +85,9 @@ static void print_status(const struct json *root)
 	if (dirty == 0)
 		printf("state        everything is in S3\n");
 	else
-		printf("state        %.0f files with %.0f changed bytes are not in S3 yet, %.0f on the way\n", dirty,
-		       json_number(json_member(root, "dirty_bytes"), 0),
+		printf("state        %.0f files with %.0f changed bytes are not in S3 yet, %.0f on "
+		       "the way\n",
+		       dirty, json_number(json_member(root, "dirty_bytes"), 0),
 		       json_number(json_member(root, "publishing"), 0));
 	printf("cache        %.0f of %.0f bytes\n", json_number(json_member(root, "cache_used"), 0),
 	       json_number(json_member(root, "cache_limit"), 0));
@@ -97,7 +102,8 @@ static void print_status(const struct json *root)
 		const struct json *file = json_item(pending, i);
 
 		printf("pending      %s (%.0f bytes, %.1f s, %.0f failed attempts)\n",
-		       json_string(json_member(file, "key")), json_number(json_member(file, "bytes"), 0),
+		       json_string(json_member(file, "key")),
+		       json_number(json_member(file, "bytes"), 0),
 		       json_number(json_member(file, "age"), 0),
 		       json_number(json_member(file, "attempts_failed"), 0));
 	}
@@ -122,7 +128,8 @@ int control_status(const char *directory, bool as_json)
 	}
 	root = json_parse(status.json, strlen(status.json));
 	if (!root) {
-		fprintf(stderr, "s3mount: the mount's answer cannot be read; versions may differ\n");
+		fprintf(stderr,
+			"s3mount: the mount's answer cannot be read; versions may differ\n");
 		return EXIT_FAILURE;
 	}
 	print_status(root);

@@ -85,5 +85,5 @@ void env_put_id(struct env *env, char out[PUT_ID_LEN + 1])
 	uint64_t low = env->random(env->random_context);
 
 	snprintf(out, PUT_ID_LEN + 1, "%016llx%016llx", (unsigned long long)high,
-	         (unsigned long long)low);
+		 (unsigned long long)low);
 }

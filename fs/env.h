@@ -1,5 +1,5 @@
-/* env.h — everything outside of itself that the core touches: fibers, clock, disk, object store, journal
- * and randomness. Real in s3mount, simulated in tests.
+/* env.h — everything outside of itself that the core touches: fibers, clock, disk, object store,
+ * journal and randomness. Real in s3mount, simulated in tests.
  *
  * Threads: owner thread of the executor. Owns none of the members.
  */
@@ -21,17 +21,19 @@ struct env {
 	struct journal *journal;
 	uint64_t (*random)(void *context);
 	void *random_context;
-	uint64_t away_at; /* monotonic; the newest request that found no server, 0 since one found it again */
+	uint64_t away_at; /* monotonic; the newest request that found no server, 0 since one found
+			     it again */
 };
 
-/* S3 did not answer a moment ago: what is known is good enough, and nobody waits to hear it again. */
+/* S3 did not answer a moment ago: what is known is good enough, and nobody waits to hear it again.
+ */
 #define AWAY_PAUSE (5 * NSEC_PER_SEC)
 bool env_is_away(struct env *env);
 
 /* How long the core lets one request of each kind go on, retries included. */
-#define DEADLINE_SMALL (30 * NSEC_PER_SEC) /* HEAD, LIST, DELETE: a caller waits */
-#define DEADLINE_REFRESH (5 * NSEC_PER_SEC) /* the same where an older answer can be given instead */
-#define DEADLINE_BULK (120 * NSEC_PER_SEC) /* bodies and copies */
+#define DEADLINE_SMALL	 (30 * NSEC_PER_SEC)  /* HEAD, LIST, DELETE: a caller waits */
+#define DEADLINE_REFRESH (5 * NSEC_PER_SEC)   /* where an older answer can be given instead */
+#define DEADLINE_BULK	 (120 * NSEC_PER_SEC) /* bodies and copies */
 
 /* Bodies get time for their size as well: at 64 KiB/s the slowest uplink still gets through. */
 #define SLOWEST_BYTES_PER_SEC (UINT64_C(64) << 10)
@@ -63,8 +65,8 @@ struct s3_batch {
 	struct wait_queue changed;
 };
 void s3_batch_init(struct s3_batch *batch, struct env *env, unsigned width);
-/* Waits until there is room, then submits. user is taken; when the request ends, finished (may be NULL) is
- * called with context. The request must live until then. */
+/* Waits until there is room, then submits. user is taken; when the request ends, finished (may be
+ * NULL) is called with context. The request must live until then. */
 struct s3_batch_item {
 	struct os_request request;
 	struct s3_batch *batch;

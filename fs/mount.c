@@ -23,8 +23,8 @@
 #include "fs/vfs/key.h"
 
 enum { FIBERS_MAX = 4096, FIBER_STACK = 128 * 1024 };
-#define FIRST_DEADLINE (10 * NSEC_PER_SEC) /* of the requests that a mount waits for */
-#define SIGNAL_DRAIN (6 * NSEC_PER_SEC)    /* a container engine kills 10 s after SIGTERM */
+#define FIRST_DEADLINE	  (10 * NSEC_PER_SEC) /* of the requests that a mount waits for */
+#define SIGNAL_DRAIN	  (6 * NSEC_PER_SEC)  /* a container engine kills 10 s after SIGTERM */
 #define CACHE_DEFAULT_MAX (UINT64_C(64) << 30)
 
 struct mount {
@@ -67,21 +67,25 @@ static int check_mount_point(struct mount *mount)
 
 	if (stat(name, &st)) {
 		if (errno == ENOTCONN)
-			return error_set(mount->error, -EBUSY,
-			                 "%s is the mount point of a file system that died: umount it first",
-			                 name);
-		return error_set(mount->error, -errno, "the mount point %s cannot be used: %s", name,
-		                 strerror(errno));
+			return error_set(
+				mount->error, -EBUSY,
+				"%s is the mount point of a file system that died: umount it first",
+				name);
+		return error_set(mount->error, -errno, "the mount point %s cannot be used: %s",
+				 name, strerror(errno));
 	}
 	if (!S_ISDIR(st.st_mode))
-		return error_set(mount->error, -ENOTDIR, "the mount point %s is not a directory", name);
+		return error_set(mount->error, -ENOTDIR, "the mount point %s is not a directory",
+				 name);
 	mount->directory = realpath(name, NULL);
 	if (!mount->directory)
-		return error_set(mount->error, -errno, "cannot resolve %s: %s", name, strerror(errno));
+		return error_set(mount->error, -errno, "cannot resolve %s: %s", name,
+				 strerror(errno));
 	buf_printf(&parent, "%s/..", mount->directory);
 	if (stat(buf_str(&parent), &above) == 0 && above.st_dev != st.st_dev)
 		err = error_set(mount->error, -EBUSY,
-		                "the mount point %s is busy: something is mounted there already", name);
+				"the mount point %s is busy: something is mounted there already",
+				name);
 	buf_free(&parent);
 	return err;
 }
@@ -93,11 +97,12 @@ static int prepare_names(struct mount *mount)
 
 	mount->prefix = key_normalise_prefix(options->prefix ? options->prefix : "");
 	if (!mount->prefix)
-		return error_set(mount->error, -EINVAL,
-		                 "the prefix \"%s\" cannot be used: no empty part, \".\" or \"..\" in it",
-		                 options->prefix);
+		return error_set(
+			mount->error, -EINVAL,
+			"the prefix \"%s\" cannot be used: no empty part, \".\" or \"..\" in it",
+			options->prefix);
 	buf_printf(&volume, "%s/%s at %s", mount->cli->bucket, mount->prefix,
-	           options->endpoint ? options->endpoint : "AWS");
+		   options->endpoint ? options->endpoint : "AWS");
 	mount->volume = buf_steal(&volume);
 	return mount->volume ? 0 : error_set(mount->error, -ENOMEM, "out of memory");
 }
@@ -110,14 +115,14 @@ static int open_store(struct mount *mount)
 	if (err)
 		return err;
 	mount->s3 = (struct s3_config){
-	        .bucket = mount->cli->bucket,
-	        .endpoint = options->endpoint,
-	        .region = options->region,
-	        .path_style = (enum path_style_mode)options->path_style,
-	        .ca_file = options->ca_file,
-	        .connections = (unsigned)options->parallel,
-	        .credentials = &mount->credentials,
-	        .user_agent = "s3mount/" S3MOUNT_VERSION,
+		.bucket = mount->cli->bucket,
+		.endpoint = options->endpoint,
+		.region = options->region,
+		.path_style = (enum path_style_mode)options->path_style,
+		.ca_file = options->ca_file,
+		.connections = (unsigned)options->parallel,
+		.credentials = &mount->credentials,
+		.user_agent = "s3mount/" S3MOUNT_VERSION,
 	};
 	return s3_create(&mount->env.store, mount->env.executor, &mount->s3, mount->error);
 }
@@ -126,17 +131,18 @@ static int open_store(struct mount *mount)
 static int check_bucket(struct mount *mount)
 {
 	struct os_request head = {.op = OS_BUCKET_HEAD,
-	                          .urgent = true,
-	                          .deadline = env_after(&mount->env, FIRST_DEADLINE)};
+				  .urgent = true,
+				  .deadline = env_after(&mount->env, FIRST_DEADLINE)};
 	struct os_request list = {.op = OS_LIST,
-	                          .prefix = mount->prefix,
-	                          .max_keys = 1,
-	                          .urgent = true,
-	                          .deadline = env_after(&mount->env, FIRST_DEADLINE)};
+				  .prefix = mount->prefix,
+				  .max_keys = 1,
+				  .urgent = true,
+				  .deadline = env_after(&mount->env, FIRST_DEADLINE)};
 	int head_err = env_s3(&mount->env, &head);
 	int err = head_err;
 
-	/* A HEAD has no body that says why; and a key that is limited to a prefix may list that alone. */
+	/* A HEAD has no body that says why; and a key that is limited to a prefix may list that
+	 * alone. */
 	if (head_err != -EHOSTUNREACH && head_err != -ETIMEDOUT && head_err != -EKEYREJECTED)
 		err = env_s3(&mount->env, &list);
 	if (err)
@@ -159,17 +165,21 @@ static void say_what_is_missing(struct mount *mount)
 	const struct upload_capabilities *can = &vfs_uploader(mount->vfs)->can;
 
 	if (!can->put_if_none_match || !can->put_if_match)
-		log_warning("%s: this server ignores conditional writes: two writers of one file within the "
-		            "same moment are not noticed; a HEAD before each write is all the protection "
-		            "there is",
-		            mount->volume);
+		log_warning("%s: this server ignores conditional writes: two writers of one file "
+			    "within the "
+			    "same moment are not noticed; a HEAD before each write is all the "
+			    "protection "
+			    "there is",
+			    mount->volume);
 	else if (!can->complete)
-		log_warning("%s: this server has no conditional multipart uploads: for files above %llu MiB "
-		            "a HEAD just before the end of the upload stands in",
-		            mount->volume, (unsigned long long)(UPLOAD_SINGLE_MAX >> 20));
-	log_debug("conditions: create %d, replace %d, multipart %d, copy %d, delete %d, bare ETags %d",
-	          can->put_if_none_match, can->put_if_match, can->complete, can->copy, can->delete,
-	          mount->unquoted);
+		log_warning("%s: this server has no conditional multipart uploads: for files above "
+			    "%llu MiB "
+			    "a HEAD just before the end of the upload stands in",
+			    mount->volume, (unsigned long long)(UPLOAD_SINGLE_MAX >> 20));
+	log_debug("conditions: create %d, replace %d, multipart %d, copy %d, delete %d, bare ETags "
+		  "%d",
+		  can->put_if_none_match, can->put_if_match, can->complete, can->copy, can->delete,
+		  mount->unquoted);
 }
 
 static int probe(struct mount *mount)
@@ -181,17 +191,18 @@ static int probe(struct mount *mount)
 	if (mount->options->ro)
 		return 0;
 	if (cache_directory_load_probe(&mount->cache, executor_wall(mount->env.executor),
-	                               &uploader->can, &mount->unquoted)) {
+				       &uploader->can, &mount->unquoted)) {
 		s3_set_unquoted_etags(mount->env.store, mount->unquoted);
 		say_what_is_missing(mount);
 		return 0;
 	}
 	err = upload_probe(uploader, mount->prefix, &failure, set_unquoted, mount);
 	if (err)
-		return error_set(mount->error, err,
-		                 "cannot write to bucket %s (%s %s): give the key the right to, or mount "
-		                 "with -o ro",
-		                 mount->cli->bucket, failure.code, failure.message);
+		return error_set(
+			mount->error, err,
+			"cannot write to bucket %s (%s %s): give the key the right to, or mount "
+			"with -o ro",
+			mount->cli->bucket, failure.code, failure.message);
 	cache_directory_save_probe(&mount->cache, &uploader->can, mount->unquoted);
 	say_what_is_missing(mount);
 	return 0;
@@ -216,28 +227,28 @@ static int create_vfs(struct mount *mount)
 	gethostname(node, sizeof(node) - 1);
 	if (limit == 0)
 		limit = mount->cache.available / 2 < CACHE_DEFAULT_MAX ? mount->cache.available / 2
-		                                                         : CACHE_DEFAULT_MAX;
+								       : CACHE_DEFAULT_MAX;
 	config = (struct vfs_config){
-	        .volume = mount->volume,
-	        .prefix = mount->prefix,
-	        .node = node,
-	        .defaults = {owner(options->uid, getuid()), owner(options->gid, getgid()),
-	                     0666 & ~umask_, 0777 & ~dirmask},
-	        .close = (enum publish_mode)options->close,
-	        .fsync = (enum publish_mode)options->fsync,
-	        .conflict = (enum conflict_mode)options->conflict,
-	        .attr_timeout = (uint64_t)options->attr_timeout,
-	        .cache_limit = limit,
-	        .dirty_limit = options->dirty_limit ? (uint64_t)options->dirty_limit : limit / 2,
-	        .part_size = (uint64_t)options->part_size,
-	        .parallel = (unsigned)options->parallel,
-	        .read_only = options->ro,
+		.volume = mount->volume,
+		.prefix = mount->prefix,
+		.node = node,
+		.defaults = {owner(options->uid, getuid()), owner(options->gid, getgid()),
+			     0666 & ~umask_, 0777 & ~dirmask},
+		.close = (enum publish_mode)options->close,
+		.fsync = (enum publish_mode)options->fsync,
+		.conflict = (enum conflict_mode)options->conflict,
+		.attr_timeout = (uint64_t)options->attr_timeout,
+		.cache_limit = limit,
+		.dirty_limit = options->dirty_limit ? (uint64_t)options->dirty_limit : limit / 2,
+		.part_size = (uint64_t)options->part_size,
+		.parallel = (unsigned)options->parallel,
+		.read_only = options->ro,
 	};
 	err = disk_posix_create(&mount->env.disk, mount->env.executor, mount->cache.data_path,
-	                        mount->error);
+				mount->error);
 	if (!err)
 		err = journal_open(&mount->env.journal, mount->env.executor, mount->cache.path,
-		                   mount->volume, &info, mount->error);
+				   mount->volume, &info, mount->error);
 	if (!err)
 		err = vfs_create_instance(&mount->env, &config, &info, &mount->vfs, mount->error);
 	return err;
@@ -257,7 +268,8 @@ static void drain(void *argument)
 	left = vfs_pending(mount->vfs);
 	if (left.files > 0)
 		log_info("%s: unmounted; uploading %llu files (%llu bytes) that are not in S3 yet",
-		         mount->volume, (unsigned long long)left.files, (unsigned long long)left.bytes);
+			 mount->volume, (unsigned long long)left.files,
+			 (unsigned long long)left.bytes);
 	while (left.files > 0 && env_now(&mount->env) < deadline) {
 		vfs_sync(mount->vfs, VFS_ROOT, deadline);
 		left = vfs_pending(mount->vfs);
@@ -267,10 +279,11 @@ static void drain(void *argument)
 	while (front_requests(mount->front) > 0 && env_now(&mount->env) < deadline)
 		fiber_sleep_until(env_after(&mount->env, 10 * NSEC_PER_MSEC), WAIT_PLAIN);
 	if (left.files > 0) {
-		log_warning("%s: %llu files (%llu bytes) are not in S3; they are safe in %s and the next mount "
-		            "of this bucket here uploads them",
-		            mount->volume, (unsigned long long)left.files,
-		            (unsigned long long)left.bytes, mount->cache.path);
+		log_warning("%s: %llu files (%llu bytes) are not in S3; they are safe in %s and "
+			    "the next mount "
+			    "of this bucket here uploads them",
+			    mount->volume, (unsigned long long)left.files,
+			    (unsigned long long)left.bytes, mount->cache.path);
 		vfs_log_pending(mount->vfs, 20);
 	}
 	loop_stop(mount->loop);
@@ -290,7 +303,8 @@ static void signalled(struct loop_watch *watch, uint32_t events)
 	struct signalfd_siginfo info;
 
 	(void)events;
-	if (read(watch->fd, &info, sizeof(info)) != (ssize_t)sizeof(info) || info.ssi_signo == SIGHUP)
+	if (read(watch->fd, &info, sizeof(info)) != (ssize_t)sizeof(info) ||
+	    info.ssi_signo == SIGHUP)
 		return;
 	log_info("%s: signal %u, unmounting", mount->volume, info.ssi_signo);
 	mount->signalled = true;
@@ -320,15 +334,15 @@ static int watch_signals(struct mount *mount)
 static int start_front(struct mount *mount)
 {
 	struct front_config config = {
-	        .directory = mount->directory,
-	        .source = mount->cli->bucket,
-	        .allow_other = mount->options->allow_other,
-	        .read_only = mount->options->ro,
-	        .attr_timeout = (uint64_t)mount->options->attr_timeout,
+		.directory = mount->directory,
+		.source = mount->cli->bucket,
+		.allow_other = mount->options->allow_other,
+		.read_only = mount->options->ro,
+		.attr_timeout = (uint64_t)mount->options->attr_timeout,
 	};
 
 	return front_create(mount->loop, mount->vfs, mount->env.fibers, &config, ended, mount,
-	                    &mount->front, mount->error);
+			    &mount->front, mount->error);
 }
 
 static void start(void *argument)
@@ -352,7 +366,8 @@ static void start(void *argument)
 	vfs_recover(mount->vfs);
 }
 
-/* Small allocations stay in the heap; without this each read of a large buffer would map and unmap it. */
+/* Small allocations stay in the heap; without this each read of a large buffer would map and unmap
+ * it. */
 static void tune_heap(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024);
@@ -377,18 +392,19 @@ static int prepare(struct mount *mount)
 	err = watch_signals(mount);
 	if (!err && access("/dev/fuse", F_OK))
 		err = error_set(mount->error, -ENODEV,
-		                "there is no /dev/fuse: load the kernel's fuse module (modprobe fuse), or give "
-		                "the container the device");
+				"there is no /dev/fuse: load the kernel's fuse module (modprobe "
+				"fuse), or give "
+				"the container the device");
 	if (!err)
 		err = open_store(mount);
 	if (!err)
 		err = cache_directory_open(&mount->cache, mount->options->cache, mount->cli->bucket,
-		                           mount->volume, mount->error);
+					   mount->volume, mount->error);
 	return err;
 }
 
-/* The journal is what must end in order; the rest of the process's memory goes with it. Requests that are
- * still under way may belong to fibers, so nothing of theirs is freed. */
+/* The journal is what must end in order; the rest of the process's memory goes with it. Requests
+ * that are still under way may belong to fibers, so nothing of theirs is freed. */
 static bool finish(struct mount *mount)
 {
 	bool clean = mount->up && vfs_pending(mount->vfs).files == 0;

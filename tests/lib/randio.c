@@ -145,7 +145,7 @@ static void compare(const struct pair *pair, uint64_t offset, size_t length)
 		     (unsigned long long)offset, got, expected);
 	for (size_t i = 0; i < got; i++)
 		if (bytes[0][i] != bytes[1][i])
-			fail(pair, "byte %llu is %02x, not %02x", (unsigned long long)(offset + i),
+			fail(pair, "byte %llu is %02x, not %02x", (unsigned long long)offset + i,
 			     (unsigned char)bytes[0][i], (unsigned char)bytes[1][i]);
 }
 

@@ -54,7 +54,7 @@ int core_stat(struct core_node *node, const char *path, struct stat *out)
 
 uint64_t core_ino(struct core_node *node, const char *path)
 {
-	struct stat found;
+	struct stat found = {0};
 	int err = core_stat(node, path, &found);
 
 	if (err)
@@ -258,7 +258,7 @@ const char *core_list(struct core_node *node, const char *path)
 		if (err || !more || entry.attributes.st_ino == 0)
 			continue;
 		CHECK(len + strlen(entry.name) + 2 < sizeof(text));
-		len += (size_t)sprintf(text + len, "%s ", entry.name);
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s ", entry.name);
 		vfs_forget(node->vfs, entry.attributes.st_ino, 1);
 	}
 	if (directory)
@@ -302,7 +302,7 @@ void core_check_object(struct core_world *world, const char *key, const char *te
 			    object ? "in the bucket" : "not in the bucket");
 		_fail(file, line);
 	}
-	if (!object)
+	if (!object || !text)
 		return;
 	_assert_int_equal(object->size, strlen(text), file, line);
 	_assert_memory_equal(object->data, text, object->size, file, line);

@@ -154,7 +154,7 @@ static void overlong_lines_and_names_are_refused(void **state)
 
 	(void)state;
 	assert_non_null(text);
-	strcpy(text, "[default]\nregion=");
+	memcpy(text, "[default]\nregion=", 17);
 	memset(text + 17, 'x', AWS_LINE_BYTES_MAX);
 	text[17 + AWS_LINE_BYTES_MAX] = '\0';
 	assert_int_equal(aws_profile_parse(&profile, AWS_CONFIG, "default", text, "f", &error),
@@ -162,7 +162,7 @@ static void overlong_lines_and_names_are_refused(void **state)
 	assert_string_equal(error.message, "f, line 2: the line is too long");
 	error = (struct error)ERROR_INIT;
 	memset(text + 10, 'x', AWS_NAME_BYTES_MAX);
-	strcpy(text + 10 + AWS_NAME_BYTES_MAX, "=1");
+	memcpy(text + 10 + AWS_NAME_BYTES_MAX, "=1", 3);
 	assert_int_equal(aws_profile_parse(&profile, AWS_CONFIG, "default", text, "f", &error),
 			 -EINVAL);
 	assert_string_equal(error.message, "f, line 2: the name before '=' is too long");

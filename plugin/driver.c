@@ -16,7 +16,6 @@
 #define UNMOUNT_WAIT (19 * NSEC_PER_SEC)
 #define REMOVE_WAIT  (24 * NSEC_PER_SEC)
 #define CHECK_WAIT   (10 * NSEC_PER_SEC)
-#define REMOVE_ID    "docker volume rm"
 
 static uint64_t after(const struct driver *driver, uint64_t nanoseconds)
 {
@@ -170,31 +169,6 @@ int driver_volume_create(struct driver *driver, const char *name, const struct d
 	return err;
 }
 
-static void release_reference(struct entry *entry, const char *id)
-{
-	if (volume_unreference(&entry->volume, id))
-		entry_references_changed(entry);
-	entry_wake(entry);
-}
-
-/* An attempt that ends while we wait is ours, whoever began it. */
-static int wait_mounted(struct entry *entry, uint64_t deadline, struct error *error)
-{
-	unsigned seen = entry->attempts;
-
-	while (entry->volume.phase != VOLUME_MOUNTED) {
-		if (entry->gone || entry->volume.removing)
-			return error_set(error, -EBUSY, "volume '%s' is being removed", entry->definition.name);
-		if (entry->attempts != seen && entry->attempt_error.code)
-			return error_set(error, entry->attempt_error.code, "%s", entry->attempt_error.message);
-		seen = entry->attempts;
-		if (fiber_wait(&entry->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT)
-			return error_set(error, -ETIMEDOUT, "volume '%s' is not ready: %s",
-			                 entry->definition.name, volume_phase_name(entry->volume.phase));
-	}
-	return 0;
-}
-
 int driver_mount(struct driver *driver, const char *name, const char *id, const char **mountpoint,
 		 struct error *error)
 {
@@ -211,11 +185,10 @@ int driver_mount(struct driver *driver, const char *name, const char *id, const 
 		return error_set(error, err, "volume '%s' cannot be used: %s", name,
 		                 err == -EBUSY ? "it is being removed" : strerror(-err));
 	entry_hold(entry);
-	entry_references_changed(entry);
 	entry_wake(entry);
-	err = wait_mounted(entry, deadline, error);
+	err = entry_wait_mounted(entry, deadline, error);
 	if (err)
-		release_reference(entry, id);
+		entry_unreference(entry, id);
 	else
 		*mountpoint = entry->directory;
 	entry_release(entry);
@@ -230,7 +203,7 @@ void driver_unmount(struct driver *driver, const char *name, const char *id)
 	if (!entry)
 		return;
 	entry_hold(entry);
-	release_reference(entry, id);
+	entry_unreference(entry, id);
 	while (!entry->gone && entry->volume.reference_count == 0 &&
 	       (entry->volume.phase == VOLUME_MOUNTED || entry->volume.phase == VOLUME_UNMOUNTING)) {
 		if (fiber_wait(&entry->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT)
@@ -256,13 +229,7 @@ static int upload_what_is_left(struct entry *entry, uint64_t deadline, struct er
 	if (entry->volume.phase != VOLUME_IDLE ||
 	    worker_run(driver->config.mounter.worker, ask_clean, entry) == 0)
 		return 0;
-	err = volume_reference(&entry->volume, REMOVE_ID);
-	if (err)
-		return error_set(error, err, "volume '%s': %s", entry->definition.name, strerror(-err));
-	entry_wake(entry);
-	err = wait_mounted(entry, deadline, &inner);
-	volume_unreference(&entry->volume, REMOVE_ID);
-	entry_wake(entry);
+	err = entry_recover(entry, deadline, &inner);
 	if (!err)
 		return 0;
 	return error_set(error, -EBUSY,
@@ -273,16 +240,20 @@ static int upload_what_is_left(struct entry *entry, uint64_t deadline, struct er
 
 static int wait_removed(struct entry *entry, uint64_t deadline, struct error *error)
 {
-	while (!entry->gone) {
-		if (fiber_wait(&entry->changed, deadline, WAIT_PLAIN) != -ETIMEDOUT || entry->gone)
-			continue;
-		entry->volume.removing = false;
-		return error_set(error, -EBUSY,
-		                 "volume '%s' has changes that are not in S3 yet (%s); they go on being uploaded, "
-		                 "try again later",
-		                 entry->definition.name, volume_phase_name(entry->volume.phase));
-	}
-	return 0;
+	int waited = 0;
+
+	while (!entry->gone && entry->volume.removing && waited != -ETIMEDOUT)
+		waited = fiber_wait(&entry->changed, deadline, WAIT_PLAIN);
+	if (entry->gone)
+		return 0;
+	entry->volume.removing = false;
+	if (entry->last_error.code)
+		return error_set(error, entry->last_error.code, "volume '%s' is not removed: %s",
+				 entry->definition.name, entry->last_error.message);
+	return error_set(error, -EBUSY,
+			 "volume '%s' has changes that are not in S3 yet (%s); try again later, or remove %s on "
+			 "this node to give them up",
+			 entry->definition.name, volume_phase_name(entry->volume.phase), entry->cache);
 }
 
 int driver_remove(struct driver *driver, const char *name, struct error *error)
@@ -296,7 +267,6 @@ int driver_remove(struct driver *driver, const char *name, struct error *error)
 	entry_hold(entry);
 	/* The engine asks only when no container refers to it. */
 	volume_unreference_all(&entry->volume);
-	entry_references_changed(entry);
 	err = upload_what_is_left(entry, deadline, error);
 	if (!err && !entry->gone) {
 		entry->volume.removing = true;
@@ -420,6 +390,20 @@ char *driver_list(struct driver *driver, struct error *error)
 	return text;
 }
 
+/* Blocks, but nobody is answered any more. */
+static void mark_clean_caches(const struct driver *driver)
+{
+	size_t position = 0;
+	void *value;
+
+	while (map_next(driver->entries, &position, NULL, NULL, &value)) {
+		const struct entry *entry = value;
+
+		if (entry->process && entry->ended_clean)
+			mount_mark_clean(entry->cache);
+	}
+}
+
 void driver_stop(struct driver *driver, uint64_t deadline)
 {
 	struct children *children = driver->config.mounter.children;
@@ -427,9 +411,9 @@ void driver_stop(struct driver *driver, uint64_t deadline)
 
 	driver->stopping = true;
 	children_signal_all(children, SIGTERM);
-	driver_forget_references(driver); /* blocks, but nobody is answered any more */
 	while (children_signal_all(children, 0) > 0 && after(driver, pause) < deadline)
 		fiber_sleep_until(after(driver, pause), WAIT_PLAIN);
+	mark_clean_caches(driver);
 	if (children_signal_all(children, SIGKILL) > 0)
 		log_warning("mounts that did not end in time were killed; what they had accepted is in their "
 		            "caches");

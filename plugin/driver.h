@@ -23,12 +23,12 @@ struct driver_config {
 	struct buckets *list; /* outlives the driver */
 };
 
-/* Reads definitions and references; takes dead mounts away. May block: to be called before the loop runs.
+/* Reads definitions; takes dead mounts away. May block: to be called before the loop runs.
  * Errors: the state directory is not usable; message set. */
 int driver_create(struct driver **out, const struct driver_config *config, struct error *error);
-/* Mounts what was in use when a former plugin died. Fiber. */
+/* Uploads what processes of former plugins have left in their caches. Fiber. */
 void driver_start(struct driver *driver);
-/* Forgets all references and ends all mounts, at most until the deadline. Fiber. */
+/* Ends all mounts, at most until the deadline. Fiber. */
 void driver_stop(struct driver *driver, uint64_t deadline);
 
 /* Errors: -EEXIST (there already, with other options), and what keeps the bucket from being used. Fiber. */

@@ -1,17 +1,18 @@
-/* driver_load.c — what a former plugin has left: definitions, references, dead mounts. See driver.h. */
+/* driver_load.c — what a former plugin has left: definitions, caches, dead mounts. See driver.h. */
+#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
-#include "common/json.h"
 #include "common/log.h"
 #include "common/mount_table.h"
 #include "plugin/entry.h"
 #include "plugin/state.h"
+
+#define RECOVER_TIMEOUT (60 * NSEC_PER_SEC)
+#define RECOVER_PAUSE   (15 * NSEC_PER_SEC)
 
 static char *below(const char *directory, const char *name)
 {
@@ -51,22 +52,7 @@ static int load_definition(void *context, const char *name)
 	return entry && !map_put(driver->entries, entry->definition.name, entry, NULL) ? 0 : -ENOMEM;
 }
 
-static void add_references(struct entry *entry, const struct json *references)
-{
-	const struct json *item;
-	int64_t count;
-
-	for (item = json_first(references); item; item = json_next(item)) {
-		if (json_integer(item, &count) || count < 1 || count > 1000000)
-			continue;
-		while (count-- > 0) {
-			if (volume_reference(&entry->volume, json_name(item)))
-				return;
-		}
-	}
-}
-
-/* A bucket that was in use by its name has no definition. */
+/* A bucket that was in use by its name has no definition, but it has a cache. */
 static struct entry *entry_for(struct driver *driver, const char *name)
 {
 	struct entry *entry = entry_find(driver, name);
@@ -80,48 +66,36 @@ static struct entry *entry_for(struct driver *driver, const char *name)
 	return entry;
 }
 
-static int load_references(void *context, const char *name)
+/* What the last process of a volume could not upload goes on waiting for nobody but us. */
+static int load_caches(struct driver *driver)
 {
-	struct driver *driver = context;
-	struct json *root = NULL;
-	const char *volume, *boot;
-	struct entry *entry;
-	char *text;
-	size_t len;
+	DIR *stream = opendir(driver->caches);
+	struct dirent *item;
 
-	if (state_load(driver->references, name, &text, &len, NULL) == 0) {
-		root = json_parse(text, len);
-		free(text);
-	}
-	volume = json_string(json_member(root, "name"));
-	boot = json_string(json_member(root, "boot"));
-	if (volume && boot && strcmp(boot, driver->boot_id) == 0) {
-		entry = entry_for(driver, volume);
+	if (!stream)
+		return -errno;
+	while ((item = readdir(stream))) {
+		struct entry *entry;
+		char *name = strdup(item->d_name);
+
+		if (!name)
+			break;
+		uri_decode(name);
+		entry = item->d_name[0] == '.' ? NULL : entry_for(driver, name);
 		if (entry)
-			add_references(entry, json_member(root, "references"));
-	} else {
-		state_remove(driver->references, name, NULL);
+			entry->owes = !mount_cache_is_clean(entry->cache);
+		else if (item->d_name[0] != '.')
+			log_warning("%s/%s belongs to no volume", driver->caches, item->d_name);
+		free(name);
 	}
-	json_free(root);
-	return 0;
-}
-
-/* Containers of another boot are gone, and with them who used a volume. */
-static void read_boot_id(struct driver *driver)
-{
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, driver->boot_id, sizeof(driver->boot_id) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	driver->boot_id[len > 0 ? len : 0] = '\0';
-	driver->boot_id[strcspn(driver->boot_id, "\n")] = '\0';
+	closedir(stream);
+	return item ? -ENOMEM : 0;
 }
 
 static int make_directories(struct driver *driver, struct error *error)
 {
 	const struct settings *settings = driver->config.mounter.settings;
-	const char *const paths[] = {driver->definitions, driver->references, driver->caches};
+	const char *const paths[] = {driver->definitions, driver->caches};
 	struct buf credentials = BUF_INIT;
 	size_t i;
 	int err = state_make_directory(settings->volumes, 0755, error);
@@ -162,10 +136,9 @@ static int load(struct driver *driver, struct error *error)
 
 	if (err)
 		return err;
-	read_boot_id(driver);
 	err = state_each(driver->definitions, load_definition, driver);
 	if (!err)
-		err = state_each(driver->references, load_references, driver);
+		err = load_caches(driver);
 	if (err)
 		return error_set(error, err, "cannot read %s: %s", driver->definitions, strerror(-err));
 	log_info("%zu volumes are known in %s", map_count(driver->entries), driver->definitions);
@@ -183,13 +156,30 @@ int driver_create(struct driver **out, const struct driver_config *config, struc
 	driver->executor = config->mounter.executor;
 	driver->entries = map_create();
 	driver->definitions = below(state, "volumes");
-	driver->references = below(state, "references");
 	driver->caches = below(state, "cache");
-	if (!driver->entries || !driver->definitions || !driver->references || !driver->caches)
+	if (!driver->entries || !driver->definitions || !driver->caches)
 		return error_set(error, -ENOMEM, "out of memory");
 	detach_dead_mounts(driver);
 	*out = driver;
 	return load(driver, error);
+}
+
+/* Tries until it has succeeded or somebody uses the volume. */
+static void recover(void *argument)
+{
+	struct entry *entry = argument;
+	struct error error;
+	int err;
+
+	do {
+		error = (struct error)ERROR_INIT;
+		err = entry_recover(entry, executor_monotonic(entry->driver->executor) + RECOVER_TIMEOUT,
+				    &error);
+		if (err && !entry->gone)
+			fiber_sleep_until(executor_monotonic(entry->driver->executor) + RECOVER_PAUSE,
+					  WAIT_PLAIN);
+	} while (err && !entry->gone && !entry->volume.removing && !entry->driver->stopping);
+	entry_release(entry);
 }
 
 void driver_start(struct driver *driver)
@@ -200,22 +190,10 @@ void driver_start(struct driver *driver)
 	while (map_next(driver->entries, &position, NULL, NULL, &value)) {
 		struct entry *entry = value;
 
-		if (entry->volume.reference_count > 0)
-			entry_wake(entry);
-	}
-}
-
-void driver_forget_references(struct driver *driver)
-{
-	size_t position = 0;
-	void *value;
-
-	while (map_next(driver->entries, &position, NULL, NULL, &value)) {
-		struct entry *entry = value;
-
-		if (entry->volume.reference_count == 0)
+		if (!entry->owes)
 			continue;
-		volume_unreference_all(&entry->volume);
-		state_remove(driver->references, entry->file_name, NULL);
+		entry_hold(entry);
+		if (fiber_start(driver->config.mounter.pool, recover, entry))
+			entry_release(entry);
 	}
 }

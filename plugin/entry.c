@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
-#include "common/log.h"
 #include "plugin/state.h"
 
 #define STATUS_FRESH_FOR (2 * NSEC_PER_SEC)
@@ -81,7 +79,7 @@ void entry_release(struct entry *entry)
 
 struct save_call {
 	const char *directory, *name;
-	char *text; /* NULL: remove */
+	char *text;
 	struct error *error;
 };
 
@@ -89,8 +87,6 @@ static int save(void *argument)
 {
 	struct save_call *call = argument;
 
-	if (!call->text)
-		return state_remove(call->directory, call->name, call->error);
 	return state_save(call->directory, call->name, call->text, call->error);
 }
 
@@ -107,56 +103,42 @@ int entry_save(struct entry *entry, struct error *error)
 	return err;
 }
 
-static char *format_references(const struct entry *entry)
+int entry_wait_mounted(struct entry *entry, uint64_t deadline, struct error *error)
 {
-	struct buf out = BUF_INIT;
-	struct json_writer writer = JSON_WRITER_INIT(&out);
-	size_t i;
+	unsigned seen = entry->attempts;
 
-	json_begin_object(&writer, NULL);
-	json_put_string(&writer, "name", entry->definition.name);
-	json_put_string(&writer, "boot", entry->driver->boot_id);
-	json_begin_object(&writer, "references");
-	for (i = 0; i < entry->volume.reference_count; i++)
-		json_put_integer(&writer, entry->volume.references[i].id, entry->volume.references[i].count);
-	json_end_object(&writer);
-	json_end_object(&writer);
-	return buf_steal(&out);
-}
-
-/* A crash of the plugin in the moment before a write makes a count wrong by one use of a container that
- * has lost its mount anyway. */
-static void save_references(void *argument)
-{
-	struct entry *entry = argument;
-	struct error error = ERROR_INIT;
-
-	while (entry->references_changed && !entry->driver->stopping) {
-		struct save_call call = {entry->driver->references, entry->file_name, NULL,
-		                         &error};
-
-		entry->references_changed = false;
-		if (entry->volume.reference_count > 0)
-			call.text = format_references(entry);
-		if (worker_run(entry->driver->config.mounter.worker, save, &call))
-			log_warning("%s: who uses it is not kept: %s", entry->definition.name, error.message);
-		free(call.text);
+	while (entry->volume.phase != VOLUME_MOUNTED) {
+		if (entry->gone || entry->volume.removing)
+			return error_set(error, -EBUSY, "volume '%s' is being removed", entry->definition.name);
+		if (entry->attempts != seen && entry->attempt_error.code)
+			return error_set(error, entry->attempt_error.code, "%s", entry->attempt_error.message);
+		seen = entry->attempts;
+		if (fiber_wait(&entry->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT)
+			return error_set(error, -ETIMEDOUT, "volume '%s' is not ready: %s",
+					 entry->definition.name, volume_phase_name(entry->volume.phase));
 	}
-	entry->saving_references = false;
-	entry_release(entry);
+	return 0;
 }
 
-void entry_references_changed(struct entry *entry)
+int entry_recover(struct entry *entry, uint64_t deadline, struct error *error)
 {
-	entry->references_changed = true;
-	if (entry->saving_references || entry->driver->stopping)
-		return;
-	entry->saving_references = true;
+	static const char id[] = "upload of what is left";
+	int err = volume_reference(&entry->volume, id);
+
+	if (err)
+		return error_set(error, err, "volume '%s': %s", entry->definition.name, strerror(-err));
 	entry_hold(entry);
-	if (fiber_start(entry->driver->config.mounter.pool, save_references, entry)) {
-		entry->saving_references = false;
-		entry_release(entry);
-	}
+	entry_wake(entry);
+	err = entry_wait_mounted(entry, deadline, error);
+	entry_unreference(entry, id);
+	entry_release(entry);
+	return err;
+}
+
+void entry_unreference(struct entry *entry, const char *id)
+{
+	volume_unreference(&entry->volume, id);
+	entry_wake(entry);
 }
 
 static void ask_status(void *argument)

@@ -16,9 +16,7 @@ struct driver {
 	struct executor *executor;
 	struct map *entries; /* name -> struct entry */
 	char *definitions;   /* directories */
-	char *references;
 	char *caches;
-	char boot_id[64]; /* references are of one boot of the machine */
 	bool stopping;
 };
 
@@ -34,7 +32,6 @@ struct entry {
 	unsigned holders; /* fibers that use the entry */
 	bool gone;        /* not in the map any more */
 	bool kept;        /* a keeper runs */
-	bool saving_references, references_changed;
 	struct timer retry;
 	struct wait_queue changed; /* anything above or below */
 
@@ -46,6 +43,8 @@ struct entry {
 	char *status; /* JSON of the process, may be NULL */
 	uint64_t status_at;
 	bool asking; /* for the status */
+
+	bool owes; /* at the start: its cache may hold changes that are not in S3 */
 };
 
 /* In no map yet. definition becomes the entry's, also on failure. NULL: out of memory. */
@@ -54,12 +53,17 @@ struct entry *entry_find(struct driver *driver, const char *name);
 void entry_hold(struct entry *entry);
 void entry_release(struct entry *entry); /* may free it */
 
-/* Files. Fibers. */
+/* Writes the definition. Fiber. */
 int entry_save(struct entry *entry, struct error *error);
-void entry_references_changed(struct entry *entry); /* written in the background */
 
-/* At the end of the plugin: in memory and on disk. Blocks. */
-void driver_forget_references(struct driver *driver);
+/* Waits until the volume is mounted, or an attempt that ends meanwhile has failed, whoever began it.
+ * Errors: -ETIMEDOUT, -EBUSY (being removed), that of the attempt; message set. Fiber. */
+int entry_wait_mounted(struct entry *entry, uint64_t deadline, struct error *error);
+/* Mounts and unmounts, by which s3mount uploads what a former process has left in the cache; the unmount is
+ * not waited for. Errors as above. Fiber. */
+int entry_recover(struct entry *entry, uint64_t deadline, struct error *error);
+/* One use less, and lets the keeper look. */
+void entry_unreference(struct entry *entry, const char *id);
 
 /* Lets the keeper look at the volume, now. */
 void entry_wake(struct entry *entry);

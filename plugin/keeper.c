@@ -133,14 +133,17 @@ struct forget_call {
 	struct error error;
 };
 
+/* -EBUSY: nothing was removed, for the cache holds what is nowhere else. */
 static int remove_files(void *argument)
 {
 	struct forget_call *call = argument;
 	struct entry *entry = call->entry;
-	int err = state_remove(entry->driver->definitions, entry->file_name, &call->error);
+	int err;
 
-	state_remove(entry->driver->references, entry->file_name, NULL);
-	if (!err && mount_cache_is_clean(entry->cache))
+	if (!mount_cache_is_clean(entry->cache))
+		return -EBUSY;
+	err = state_remove(entry->driver->definitions, entry->file_name, &call->error);
+	if (!err)
 		state_remove_tree(entry->cache);
 	return err;
 }
@@ -149,11 +152,17 @@ static void do_forget(struct entry *entry)
 {
 	struct forget_call call = {entry, ERROR_INIT};
 	struct driver *driver = entry->driver;
+	int err;
 
 	process_gone(entry);
-	if (worker_run(driver->config.mounter.worker, remove_files, &call))
-		log_error("%s: removed, but it will come back when the plugin starts again: %s",
-		          entry->definition.name, call.error.message);
+	err = worker_run(driver->config.mounter.worker, remove_files, &call);
+	if (err) {
+		/* As if nobody had asked; who did is told. */
+		entry->volume.removing = false;
+		entry->last_error = call.error;
+		wait_wake_all(&entry->changed);
+		return;
+	}
 	/* Not before: a new volume of the name must not lose its file to the end of the old one. */
 	if (entry_find(driver, entry->definition.name) == entry)
 		map_remove(driver->entries, entry->definition.name);
@@ -173,7 +182,7 @@ static bool step(struct entry *entry)
 	case VOLUME_START_UNMOUNT: do_unmount(entry); return true;
 	case VOLUME_START_DETACH: do_detach(entry); return true;
 	case VOLUME_START_ENDING: do_end(entry); return true;
-	case VOLUME_FORGET: do_forget(entry); return false;
+	case VOLUME_FORGET: do_forget(entry); return true;
 	case VOLUME_NOTHING: break;
 	}
 	if (wake_at != UINT64_MAX)

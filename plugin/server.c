@@ -13,7 +13,7 @@
 #include "common/buf.h"
 #include "common/list.h"
 
-enum { BACKLOG = 128 };
+enum { BACKLOG = 1024 };
 
 /* Who owns it: the thread of the HTTP library until it is posted, the owner thread until server_reply,
  * the library's thread again until it is completed, the owner thread for the end. */

@@ -83,7 +83,10 @@ static void run(void *argument)
 
 	if (!body && error.code)
 		body = routes_format_error(error.message);
-	if (error.code)
+	/* The engine asks every driver for names that it does not know. */
+	if (error.code && job->call.route == ROUTE_GET)
+		log_debug("%s: %s", job->request->path, error.message);
+	else if (error.code)
 		log_info("%s: %s", job->request->path, error.message);
 	server_reply(job->request, status_of(error.code), body);
 }

@@ -78,8 +78,7 @@ void volume_free(struct volume *volume);
 /* One more use by id. A person waits, so that a mount which failed before is tried again at once.
  * Errors: -EINVAL (empty or too long), -EBUSY (being removed), -EMFILE (too many IDs), -ENOMEM. */
 int volume_reference(struct volume *volume, const char *id);
-/* One less. Returns false when the ID is not known, which is no error: see facts of the protocol in
- * routes.h. */
+/* One less. Returns false when the ID is not known, which is no error: routes.h says why. */
 bool volume_unreference(struct volume *volume, const char *id);
 void volume_unreference_all(struct volume *volume);
 unsigned volume_references(const struct volume *volume); /* sum of all counts */

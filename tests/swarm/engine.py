@@ -34,7 +34,7 @@ START_SECONDS = 60
 class CommandFailed(Exception):
     def __init__(self, argv, done):
         self.output = (done.stdout or "") + (done.stderr or "")
-        super().__init__(f"{' '.join(map(str, argv))}: exit status {done.returncode}\n{self.output[-6000:]}")
+        super().__init__(f"{' '.join(map(str, argv))}: exit status {done.returncode}\n{self.output[-1500:]}")
 
 
 def run(*argv, timeout=120, check=True, **more):

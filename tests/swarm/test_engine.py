@@ -321,7 +321,7 @@ def test_changes_that_are_not_in_s3_keep_a_volume_from_being_removed(node, clust
 # Life of the plugin
 
 
-def test_disable_set_enable(node, cluster, bucket):
+def test_disable_set_enable(node, bucket, make_bucket):
     container = node.start_container("-v", f"{bucket.name}:/data")
     node.shell(container, "echo x >/data/x")
     node.docker("rm", "-f", container)
@@ -331,8 +331,9 @@ def test_disable_set_enable(node, cluster, bucket):
     assert not node.pids("s3mount-plugin") and not node.pids("s3mount")
     node.docker("plugin", "set", PLUGIN, "S3FS_OPTIONS=allow_other uid=99")
     node.docker("plugin", "enable", PLUGIN)
-    done = node.run_once("-v", f"{bucket.name}:/data", script="cat /data/x; stat -c %u /data")
-    assert done.stdout == "x\n99\n"
+    assert node.run_once("-v", f"{bucket.name}:/data", script="cat /data/x").stdout == "x\n"
+    fresh = make_bucket("used-after-the-setting")
+    assert node.run_once("-v", f"{fresh.name}:/data", script="stat -c %u /data").stdout == "99\n"
 
 
 def test_disable_under_a_running_container_ends_in_time_and_enable_heals_new_ones(node, bucket):

@@ -1,121 +1,147 @@
 /* copy.c — server-side copies; part of upload.h. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fs/upload/multipart.h"
 #include "fs/upload/upload.h"
 
-/* CopyObject API page: objects up to 5 GB. */
-#define COPY_SINGLE_MAX PART_MAX
+static struct os_condition target_condition(const struct copy_job *job, bool supported)
+{
+	struct os_condition condition = {NULL, false, NULL};
+
+	if (!supported || !job->target_etag)
+		return condition;
+	if (job->target_etag[0])
+		condition.if_match = job->target_etag;
+	else
+		condition.if_none_match_any = true;
+	return condition;
+}
 
 static void copy_single(struct uploader *uploader, const struct copy_job *job,
-                        struct upload_outcome *outcome)
+			struct upload_outcome *outcome)
 {
 	struct os_request request = {
-	        .op = OS_COPY,
-	        .key = job->target,
-	        .source_key = job->source,
-	        .source_if_match = job->source_etag[0] ? job->source_etag : NULL,
-	        .replace_meta = job->replace_meta,
-	        .meta = job->replace_meta ? job->meta : NULL,
-	        .headers = job->headers,
-	        .content_type = job->content_type,
-	        .deadline = env_after(uploader->env, DEADLINE_BULK),
+		.op = OS_COPY,
+		.key = job->target,
+		.source_key = job->source,
+		.source_if_match = job->source_etag[0] ? job->source_etag : NULL,
+		.condition = target_condition(job, uploader->can.copy),
+		.replace_meta = job->replace_meta,
+		.meta = job->replace_meta ? job->meta : NULL,
+		.headers = job->headers,
+		.content_type = job->content_type,
+		.deadline = env_after(uploader->env, DEADLINE_BULK),
 	};
 
-	if (uploader->can.copy && job->target_etag) {
-		if (job->target_etag[0])
-			request.condition.if_match = job->target_etag;
-		else
-			request.condition.if_none_match_any = true;
-	}
 	env_s3(uploader->env, &request);
 	upload_outcome_from(outcome, &request.result);
 	os_request_free_result(&request);
 }
 
-/* Above the limit of CopyObject: a multipart upload that consists of copied parts. */
-static void copy_parts(struct uploader *uploader, const struct copy_job *job,
-                       struct upload_outcome *outcome)
+static uint64_t part_size(const struct uploader *uploader, uint64_t size)
 {
-	static const struct extent_set nothing = EXTENT_SET_INIT;
-	struct os_request create = {
-	        .op = OS_MPU_CREATE,
-	        .key = job->target,
-	        .meta = job->meta,
-	        .headers = job->headers,
-	        .content_type = job->content_type,
-	};
-	struct os_part *parts = NULL;
-	struct plan plan = {NULL, 0};
-	int err = plan_create(&plan, job->size, job->size, &nothing, uploader->part_size);
+	uint64_t least = size / OS_PART_COUNT_MAX + 1;
 
-	if (!err)
-		parts = calloc(plan.count, sizeof(*parts));
-	if (!err && !parts)
-		err = -ENOMEM;
-	if (err) {
-		outcome->err = err;
-		plan_free(&plan);
+	return least > uploader->copy_part ? least : uploader->copy_part;
+}
+
+/* Returns how many parts it has, all of them copied unless outcome or multipart->failure says
+ * otherwise. */
+static size_t send_parts(struct multipart *multipart, const struct copy_job *job,
+			 struct upload_outcome *outcome)
+{
+	struct uploader *uploader = multipart->uploader;
+	uint64_t step = part_size(uploader, job->size);
+	size_t count = 0;
+
+	for (uint64_t start = 0; start < job->size && !outcome->err && !multipart->failure.err;
+	     start += step) {
+		uint64_t end = job->size - start < step ? job->size : start + step;
+
+		while (uploader->parts_running >= uploader->width)
+			fiber_wait(&uploader->part_ended, DEADLINE_NONE, WAIT_PLAIN);
+		outcome->err = multipart_send_copy(multipart, count++, start, end, job->source,
+						   job->source_etag);
+	}
+	multipart_wait(multipart);
+	if (multipart->failure.err)
+		*outcome = multipart->failure;
+	return count;
+}
+
+static void copy_parts(struct uploader *uploader, const struct copy_job *job,
+		       struct upload_outcome *outcome)
+{
+	struct multipart *multipart;
+	bool ambiguous = false;
+	size_t count;
+
+	if (multipart_begin(uploader, job->target, job->meta, job->headers, job->content_type,
+			    outcome, &multipart))
+		return;
+	count = send_parts(multipart, job, outcome);
+	if (!outcome->err)
+		multipart_complete(multipart, count, target_condition(job, uploader->can.complete),
+				   outcome, &ambiguous);
+	outcome->ambiguous = ambiguous;
+	multipart_end(multipart, outcome->err == 0);
+}
+
+/* Above the limit of CopyObject: a multipart upload that consists of copied parts. It does not take
+ * over the source's metadata by itself, and its parts must be of one version. */
+static void copy_large(struct uploader *uploader, const struct copy_job *job,
+		       struct upload_outcome *outcome)
+{
+	struct os_request head = {.op = OS_HEAD, .key = job->source};
+	struct copy_job now = *job;
+
+	if (job->replace_meta && job->source_etag[0]) {
+		copy_parts(uploader, job, outcome);
 		return;
 	}
-	outcome->err = env_s3(uploader->env, &create);
-	upload_outcome_from(outcome, &create.result);
-	for (size_t i = 0; i < plan.count && !outcome->err; i++) {
-		struct os_request part = {
-		        .op = OS_MPU_PART_COPY,
-		        .key = job->target,
-		        .source_key = job->source,
-		        .source_if_match = job->source_etag[0] ? job->source_etag : NULL,
-		        .upload_id = create.result.upload_id,
-		        .part_number = (unsigned)i + 1,
-		        .has_range = true,
-		        .range_first = plan.parts[i].start,
-		        .range_len = plan.parts[i].end - plan.parts[i].start,
-		        .deadline = env_after(uploader->env, DEADLINE_BULK),
-		};
-
-		env_s3(uploader->env, &part);
-		upload_outcome_from(outcome, &part.result);
-		parts[i].number = (unsigned)i + 1;
-		memcpy(parts[i].etag, part.result.etag, OS_ETAG_MAX);
-		os_request_free_result(&part);
-	}
+	env_s3(uploader->env, &head);
+	upload_outcome_from(outcome, &head.result);
+	if (!outcome->err && job->source_etag[0] && strcmp(job->source_etag, head.result.etag) != 0)
+		outcome->err = -ESTALE;
 	if (!outcome->err) {
-		struct os_request complete = {
-		        .op = OS_MPU_COMPLETE,
-		        .key = job->target,
-		        .upload_id = create.result.upload_id,
-		        .parts = parts,
-		        .part_count = plan.count,
-		        .deadline = env_after(uploader->env, DEADLINE_BULK),
-		};
-
-		env_s3(uploader->env, &complete);
-		upload_outcome_from(outcome, &complete.result);
-		os_request_free_result(&complete);
+		now.source_etag = head.result.etag;
+		now.size = head.result.size;
+		if (!job->replace_meta) {
+			now.meta = &head.result.meta;
+			now.headers = &head.result.headers;
+			now.content_type = head.result.content_type;
+		}
+		copy_parts(uploader, &now, outcome);
 	}
-	if (outcome->err && create.result.upload_id[0]) {
-		struct os_request abort_request = {
-		        .op = OS_MPU_ABORT,
-		        .key = job->target,
-		        .upload_id = create.result.upload_id,
-		};
+	os_request_free_result(&head);
+}
 
-		env_s3(uploader->env, &abort_request);
-		os_request_free_result(&abort_request);
+/* A lost reply, and a retry that met what the first attempt had made, are told by the put-id. */
+static void look_again(struct uploader *uploader, const struct copy_job *job,
+		       struct upload_outcome *outcome)
+{
+	const char *ours = job->replace_meta ? os_meta_get(job->meta, META_PUT_ID) : NULL;
+	struct os_request head = {.op = OS_HEAD, .key = job->target, .urgent = true};
+	const char *there;
+
+	if (!ours || (outcome->err != -ESTALE && !outcome->ambiguous))
+		return;
+	if (env_s3(uploader->env, &head) == 0) {
+		there = os_meta_get(&head.result.meta, META_PUT_ID);
+		if (there && strcmp(there, ours) == 0)
+			upload_outcome_from(outcome, &head.result);
 	}
-	os_request_free_result(&create);
-	free(parts);
-	plan_free(&plan);
+	os_request_free_result(&head);
 }
 
 void copy_run(struct uploader *uploader, const struct copy_job *job, struct upload_outcome *outcome)
 {
 	memset(outcome, 0, sizeof(*outcome));
-	if (job->size <= COPY_SINGLE_MAX)
+	if (job->size <= uploader->copy_single_max)
 		copy_single(uploader, job, outcome);
 	else
-		copy_parts(uploader, job, outcome);
+		copy_large(uploader, job, outcome);
+	if (outcome->err)
+		look_again(uploader, job, outcome);
 }

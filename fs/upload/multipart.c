@@ -31,7 +31,7 @@ static int read_part(void *context, void *data, size_t len, uint64_t offset)
 	struct part_job *job = context;
 
 	return job->whole.read(job->whole.context, data, len,
-	                       job->multipart->parts[job->index].start + offset);
+			       job->multipart->parts[job->index].start + offset);
 }
 
 static void part_done(struct os_request *request)
@@ -53,7 +53,7 @@ static void part_done(struct os_request *request)
 }
 
 static struct part_job *part_new(struct multipart *multipart, size_t index, uint64_t start,
-                                 uint64_t end)
+				 uint64_t end)
 {
 	struct part_job *job = index < OS_PART_COUNT_MAX ? calloc(1, sizeof(*job)) : NULL;
 	struct multipart_part *part = job ? &multipart->parts[index] : NULL;
@@ -68,18 +68,18 @@ static struct part_job *part_new(struct multipart *multipart, size_t index, uint
 	multipart->running++;
 	multipart->uploader->parts_running++;
 	job->request = (struct os_request){
-	        .key = multipart->key,
-	        .upload_id = multipart->upload_id,
-	        .part_number = (unsigned)index + 1,
-	        .deadline = env_bulk_deadline(multipart->uploader->env, end - start),
-	        .done = part_done,
-	        .user = job,
+		.key = multipart->key,
+		.upload_id = multipart->upload_id,
+		.part_number = (unsigned)index + 1,
+		.deadline = env_bulk_deadline(multipart->uploader->env, end - start),
+		.done = part_done,
+		.user = job,
 	};
 	return job;
 }
 
 int multipart_send(struct multipart *multipart, size_t index, uint64_t start, uint64_t end,
-                   const struct os_source *body, struct blob *blob)
+		   const struct os_source *body, struct blob *blob)
 {
 	struct part_job *job = part_new(multipart, index, start, end);
 
@@ -94,7 +94,7 @@ int multipart_send(struct multipart *multipart, size_t index, uint64_t start, ui
 }
 
 int multipart_send_copy(struct multipart *multipart, size_t index, uint64_t start, uint64_t end,
-                        const char *source, const char *etag)
+			const char *source, const char *etag)
 {
 	struct part_job *job = part_new(multipart, index, start, end);
 
@@ -137,14 +137,14 @@ void multipart_wait(struct multipart *multipart)
 }
 
 static int create(struct multipart *multipart, const struct os_meta *headers,
-                  const char *content_type, struct upload_outcome *outcome)
+		  const char *content_type, struct upload_outcome *outcome)
 {
 	struct os_request request = {
-	        .op = OS_MPU_CREATE,
-	        .key = multipart->key,
-	        .meta = &multipart->meta,
-	        .headers = headers,
-	        .content_type = content_type,
+		.op = OS_MPU_CREATE,
+		.key = multipart->key,
+		.meta = &multipart->meta,
+		.headers = headers,
+		.content_type = content_type,
 	};
 	int err = env_s3(multipart->uploader->env, &request);
 
@@ -163,19 +163,19 @@ static int note_intent(struct multipart *multipart, struct upload_outcome *outco
 
 	multipart->intent = uploader_intent_id(multipart->uploader);
 	intent = (struct journal_intent){multipart->intent, INTENT_MPU, multipart->key,
-	                                 multipart->upload_id, ""};
+					 multipart->upload_id, ""};
 	err = journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
 	if (err) {
 		outcome->err = err;
 		snprintf(outcome->message, sizeof(outcome->message), "the journal failed: %s",
-		         strerror(-err));
+			 strerror(-err));
 	}
 	return err;
 }
 
 int multipart_begin(struct uploader *uploader, const char *key, const struct os_meta *meta,
-                    const struct os_meta *headers, const char *content_type,
-                    struct upload_outcome *outcome, struct multipart **out)
+		    const struct os_meta *headers, const char *content_type,
+		    struct upload_outcome *outcome, struct multipart **out)
 {
 	struct multipart *multipart = calloc(1, sizeof(*multipart));
 	int err = multipart ? 0 : -ENOMEM;
@@ -205,16 +205,16 @@ int multipart_begin(struct uploader *uploader, const char *key, const struct os_
 static void abort_upload(struct multipart *multipart)
 {
 	struct os_request request = {
-	        .op = OS_MPU_ABORT,
-	        .key = multipart->key,
-	        .upload_id = multipart->upload_id,
+		.op = OS_MPU_ABORT,
+		.key = multipart->key,
+		.upload_id = multipart->upload_id,
 	};
 	int err = env_s3(multipart->uploader->env, &request);
 
 	/* The intent stays when the abort failed: the next mount tries again. */
 	if (err && err != -ENOENT)
 		log_warning("cannot abort the multipart upload of %s: %s; the next mount will",
-		            multipart->key, request.result.message);
+			    multipart->key, request.result.message);
 	else if (multipart->intent)
 		journal_drop_intent(multipart->uploader->env->journal, multipart->intent);
 	os_request_free_result(&request);
@@ -233,19 +233,18 @@ void multipart_end(struct multipart *multipart, bool completed)
 	free(multipart);
 }
 
-static void complete(struct multipart *multipart, const struct upload_job *job, size_t count,
-                     struct upload_outcome *outcome, bool *ambiguous)
+void multipart_complete(struct multipart *multipart, size_t count, struct os_condition condition,
+			struct upload_outcome *outcome, bool *ambiguous)
 {
-	bool can = multipart->uploader->can.complete;
 	struct os_part *parts = calloc(count, sizeof(*parts));
 	struct os_request request = {
-	        .op = OS_MPU_COMPLETE,
-	        .key = multipart->key,
-	        .upload_id = multipart->upload_id,
-	        .parts = parts,
-	        .part_count = count,
-	        .condition = upload_condition(job, can, can),
-	        .deadline = env_after(multipart->uploader->env, DEADLINE_BULK),
+		.op = OS_MPU_COMPLETE,
+		.key = multipart->key,
+		.upload_id = multipart->upload_id,
+		.parts = parts,
+		.part_count = count,
+		.condition = condition,
+		.deadline = env_after(multipart->uploader->env, DEADLINE_BULK),
 	};
 	int err;
 
@@ -265,8 +264,8 @@ static void complete(struct multipart *multipart, const struct upload_job *job, 
 	free(parts);
 }
 
-/* Where the server ignores conditions of Complete, a HEAD at the last moment must do: parts can take
- * hours, in which others write. */
+/* Where the server ignores conditions of Complete, a HEAD at the last moment must do: parts can
+ * take hours, in which others write. */
 static int check_before_complete(struct multipart *multipart, const struct upload_job *job,
 				 struct upload_outcome *outcome)
 {
@@ -285,31 +284,33 @@ static int check_before_complete(struct multipart *multipart, const struct uploa
 }
 
 static int send_planned(struct multipart *multipart, const struct upload_job *job,
-                        const struct plan_part *part, size_t index)
+			const struct plan_part *part, size_t index)
 {
 	if (part->copy)
 		return multipart_send_copy(multipart, index, part->start, part->end, job->key,
-		                           job->base_etag);
+					   job->base_etag);
 	return multipart_send(multipart, index, part->start, part->end, &job->body, NULL);
 }
 
-void multipart_upload(struct uploader *uploader, const struct upload_job *job, const struct plan *plan,
-                      struct upload_outcome *outcome, bool *ambiguous)
+void multipart_upload(struct uploader *uploader, const struct upload_job *job,
+		      const struct plan *plan, struct upload_outcome *outcome, bool *ambiguous)
 {
 	struct multipart *multipart = job->early ? *job->early : NULL;
+	bool can = uploader->can.complete;
 	int err = 0;
 
 	*ambiguous = false;
 	if (job->early)
 		*job->early = NULL; /* ours now */
 	if (!multipart && multipart_begin(uploader, job->key, job->meta, job->headers,
-	                                  job->content_type, outcome, &multipart))
+					  job->content_type, outcome, &multipart))
 		return;
 	multipart_wait(multipart);
 	for (size_t i = 0; i < plan->count && !multipart->failure.err && !err; i++) {
 		if (multipart_has(multipart, i, plan->parts[i].start, plan->parts[i].end))
 			continue;
-		/* Parts queued beyond what the connections take would only use up their deadlines. */
+		/* Parts queued beyond what the connections take would only use up their deadlines.
+		 */
 		while (uploader->parts_running >= uploader->width)
 			fiber_wait(&uploader->part_ended, DEADLINE_NONE, WAIT_PLAIN);
 		err = send_planned(multipart, job, &plan->parts[i], i);
@@ -321,7 +322,8 @@ void multipart_upload(struct uploader *uploader, const struct upload_job *job, c
 	if (!outcome->err)
 		outcome->err = check_before_complete(multipart, job, outcome);
 	if (!outcome->err)
-		complete(multipart, job, plan->count, outcome, ambiguous);
+		multipart_complete(multipart, plan->count, upload_condition(job, can, can), outcome,
+				   ambiguous);
 	outcome->meta_differs = !outcome->err && !os_meta_equal(&multipart->meta, job->meta);
 	/* An upload id completes at most once, so an abort after a lost reply undoes nothing. */
 	multipart_end(multipart, outcome->err == 0);

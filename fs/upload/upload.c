@@ -7,20 +7,27 @@
 
 #include "common/log.h"
 
+/* CopyObject API page: objects up to 5 GB. */
+#define COPY_SINGLE_MAX PART_MAX
+/* Several side by side, and each within its deadline. */
+#define COPY_PART (UINT64_C(512) << 20)
+
 enum {
 	INTENT_STEP = 256,
 	ATTEMPTS_MAX = 4, /* each after a HEAD that told what has become of the one before */
 };
 
 void uploader_init(struct uploader *uploader, struct env *env, uint64_t part_size, unsigned width,
-                   uint64_t next_intent)
+		   uint64_t next_intent)
 {
 	*uploader = (struct uploader){
-	        .env = env,
-	        .part_size = part_size,
-	        .width = width,
-	        .next_intent = next_intent,
-	        .reserved_intents = next_intent,
+		.env = env,
+		.part_size = part_size,
+		.width = width,
+		.copy_single_max = COPY_SINGLE_MAX,
+		.copy_part = COPY_PART,
+		.next_intent = next_intent,
+		.reserved_intents = next_intent,
 	};
 	wait_queue_init(&uploader->part_ended);
 }
@@ -50,13 +57,14 @@ bool os_meta_equal(const struct os_meta *a, const struct os_meta *b)
 void upload_outcome_from(struct upload_outcome *outcome, const struct os_result *result)
 {
 	outcome->err = result->err;
+	outcome->ambiguous = result->ambiguous;
 	snprintf(outcome->etag, sizeof(outcome->etag), "%s", result->etag);
 	snprintf(outcome->code, sizeof(outcome->code), "%s", result->code);
 	snprintf(outcome->message, sizeof(outcome->message), "%s", result->message);
 }
 
 struct os_condition upload_condition(const struct upload_job *job, bool supported_match,
-                                     bool supported_none)
+				     bool supported_none)
 {
 	struct os_condition condition = {NULL, false, NULL};
 
@@ -70,7 +78,7 @@ struct os_condition upload_condition(const struct upload_job *job, bool supporte
 }
 
 int upload_plan(const struct uploader *uploader, uint64_t size, uint64_t base_len,
-                const struct extent_set *changed, struct plan *plan)
+		const struct extent_set *changed, struct plan *plan)
 {
 	if (size > UPLOAD_SINGLE_MAX)
 		return plan_create(plan, size, base_len, changed, uploader->part_size);
@@ -110,19 +118,19 @@ enum remote_state upload_look(struct uploader *uploader, const struct upload_job
 }
 
 static void put(struct uploader *uploader, const struct upload_job *job,
-                struct upload_outcome *outcome, bool *ambiguous)
+		struct upload_outcome *outcome, bool *ambiguous)
 {
 	struct os_request request = {
-	        .op = OS_PUT,
-	        .key = job->key,
-	        .condition = upload_condition(job, uploader->can.put_if_match,
-	                                      uploader->can.put_if_none_match),
-	        .meta = job->meta,
-	        .headers = job->headers,
-	        .content_type = job->content_type,
-	        .body = job->body,
-	        .deadline = env_bulk_deadline(uploader->env, job->body.len),
-	        .urgent = job->body.len <= 128 * 1024,
+		.op = OS_PUT,
+		.key = job->key,
+		.condition = upload_condition(job, uploader->can.put_if_match,
+					      uploader->can.put_if_none_match),
+		.meta = job->meta,
+		.headers = job->headers,
+		.content_type = job->content_type,
+		.body = job->body,
+		.deadline = env_bulk_deadline(uploader->env, job->body.len),
+		.urgent = job->body.len <= 128 * 1024,
 	};
 
 	env_s3(uploader->env, &request);
@@ -131,8 +139,8 @@ static void put(struct uploader *uploader, const struct upload_job *job,
 	os_request_free_result(&request);
 }
 
-/* Where the server has no conditions a HEAD just before is the best there is; the mount's log has said
- * so. That of a multipart upload comes after its parts: see multipart_upload. */
+/* Where the server has no conditions a HEAD just before is the best there is; the mount's log has
+ * said so. That of a multipart upload comes after its parts: see multipart_upload. */
 static bool must_look_first(const struct uploader *uploader, const struct upload_job *job,
 			    bool single)
 {
@@ -143,7 +151,7 @@ static bool must_look_first(const struct uploader *uploader, const struct upload
 
 /* One attempt. Returns true when outcome is final. */
 static bool attempt(struct uploader *uploader, struct upload_job *job, const struct plan *plan,
-                    struct upload_outcome *outcome, bool look_first)
+		    struct upload_outcome *outcome, bool look_first)
 {
 	bool single = job->body.len <= UPLOAD_SINGLE_MAX;
 	bool ambiguous = false;
@@ -161,12 +169,8 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 		state = upload_look(uploader, job, outcome);
 	}
 	switch (state) {
-	case REMOTE_OURS:
-		outcome->err = 0;
-		return true;
-	case REMOTE_FOREIGN:
-		outcome->err = -ESTALE;
-		return true;
+	case REMOTE_OURS: outcome->err = 0; return true;
+	case REMOTE_FOREIGN: outcome->err = -ESTALE; return true;
 	case REMOTE_GONE:
 		/* Others deleted it while we changed it: our bytes win, as a new object. */
 		job->base_etag = "";
@@ -178,7 +182,8 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 	return false;
 }
 
-void upload_run(struct uploader *uploader, const struct upload_job *job, struct upload_outcome *outcome)
+void upload_run(struct uploader *uploader, const struct upload_job *job,
+		struct upload_outcome *outcome)
 {
 	struct upload_job now = *job;
 	struct plan plan = {NULL, 0};
@@ -191,14 +196,15 @@ void upload_run(struct uploader *uploader, const struct upload_job *job, struct 
 		if (err) {
 			outcome->err = err;
 			snprintf(outcome->message, sizeof(outcome->message),
-			         "%llu bytes do not fit into one object",
-			         (unsigned long long)now.body.len);
+				 "%llu bytes do not fit into one object",
+				 (unsigned long long)now.body.len);
 			break;
 		}
 		outcome->err = -EBUSY;
 		if (attempt(uploader, &now, &plan, outcome, i > 0))
 			break;
-		/* The copied ranges have gone with the base; the caller must make them ready first. */
+		/* The copied ranges have gone with the base; the caller must make them ready first.
+		 */
 		if (job->base_len > 0 && now.base_len == 0 && job->body.len > UPLOAD_SINGLE_MAX) {
 			outcome->err = -ENOENT;
 			break;

@@ -12,7 +12,11 @@
 /* Several side by side, and each within its deadline. */
 #define COPY_PART (UINT64_C(512) << 20)
 
+/* Who publishes tries again by itself, and tells meanwhile that it has failed. */
+#define DEADLINE_SMALL_PUT (15 * NSEC_PER_SEC)
+
 enum {
+	SMALL_BODY = 128 * 1024,
 	INTENT_STEP = 256,
 	ATTEMPTS_MAX = 4, /* each after a HEAD that told what has become of the one before */
 };
@@ -129,8 +133,9 @@ static void put(struct uploader *uploader, const struct upload_job *job,
 		.headers = job->headers,
 		.content_type = job->content_type,
 		.body = job->body,
-		.deadline = env_bulk_deadline(uploader->env, job->body.len),
-		.urgent = job->body.len <= 128 * 1024,
+		.deadline = job->body.len <= SMALL_BODY ? env_after(uploader->env, DEADLINE_SMALL_PUT)
+	                                            : env_bulk_deadline(uploader->env, job->body.len),
+		.urgent = job->body.len <= SMALL_BODY,
 	};
 
 	env_s3(uploader->env, &request);

@@ -265,8 +265,13 @@ void vfs_release(struct vfs_handle *handle)
 		inode_orphan(inode);
 	else if (inode_is_dirty(inode))
 		publish_soon(inode, 0);
-	if (inode->opens == 0 && inode->content)
+	if (inode->opens == 0 && inode->content) {
+		/* What is here as a whole may be used by the next mount, too. */
+		if (!inode->persisted && !inode_is_local(inode) && inode->parent &&
+		    inode->attributes_known && content_is_complete(inode->content))
+			change_journal(inode);
 		content_idle(inode->content);
+	}
 	inode_put(inode);
 	free(handle);
 }

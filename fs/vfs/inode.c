@@ -102,6 +102,7 @@ static void inode_free(struct inode *inode)
 	if (inode->directory) {
 		map_destroy(inode->directory->children);
 		map_destroy(inode->directory->removed);
+		free(inode->directory->absent);
 		free(inode->directory->order);
 		free(inode->directory);
 	}

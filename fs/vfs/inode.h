@@ -62,6 +62,8 @@ struct directory {
 	struct map *children;    /* name -> inode */
 	uint64_t listed_at;      /* monotonic; when the last complete listing began; 0: never */
 	size_t listed_count;
+	char *absent;            /* the name that was last asked for and not there, as of absent_at */
+	uint64_t absent_at;
 	unsigned misses;         /* lookups that cost a request since then */
 	bool listing;            /* one is under way */
 	struct map *removed;     /* names that went while it was: what it says of them is old; NULL: none */

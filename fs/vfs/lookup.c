@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/check.h"
 #include "fs/vfs/inode.h"
 #include "fs/vfs/key.h"
@@ -65,14 +66,36 @@ static int read_attributes(struct inode *parent, struct inode *child)
 	return child->attributes_asked ? listing_await_attributes(child) : remote_refresh(child);
 }
 
+/* A create asks for its name twice: the kernel's lookup, and the create itself. */
+static bool is_known_absent(const struct inode *parent, const char *name)
+{
+	const struct directory *directory = parent->directory;
+
+	return directory->absent && strcmp(directory->absent, name) == 0 &&
+	       vfs_is_fresh(parent->vfs, directory->absent_at);
+}
+
+static void note_absent(struct inode *parent, const char *name, uint64_t asked)
+{
+	free(parent->directory->absent);
+	parent->directory->absent = string_copy(name);
+	parent->directory->absent_at = asked;
+}
+
 /* P6: while S3 is away, a directory that was listed before is as it was then; so new files can be made, and
  * their condition (If-None-Match) guards what we could not see. */
 static int resolve_unknown(struct inode *parent, const char *name, struct inode **out)
 {
 	struct env *env = parent->vfs->env;
+	uint64_t asked = env_now(env);
 	bool listed = parent->directory->listed_at != 0;
-	int err = listed && env_is_away(env) ? -EHOSTUNREACH : remote_resolve(parent, name, out);
+	int err;
 
+	if (is_known_absent(parent, name))
+		return -ENOENT;
+	err = listed && env_is_away(env) ? -EHOSTUNREACH : remote_resolve(parent, name, out);
+	if (err == -ENOENT)
+		note_absent(parent, name, asked);
 	return err && err != -ENOENT && listed && env_is_away(env) ? -ENOENT : err;
 }
 
@@ -99,6 +122,8 @@ static int find_child(struct inode *parent, const char *name, struct inode **out
 			directory->listed_at = env_now(parent->vfs->env);
 			continue;
 		}
+		if (!child && is_known_absent(parent, name))
+			return -ENOENT;
 		directory->misses++;
 		if (listing_pays(directory) || (!directory->listed_at && is_walk(parent->vfs))) {
 			err = listing_refresh(parent);

@@ -390,11 +390,8 @@ static int prepare(struct mount *mount)
 	if (!mount->env.fibers)
 		return error_set(mount->error, -ENOMEM, "out of memory");
 	err = watch_signals(mount);
-	if (!err && access("/dev/fuse", F_OK))
-		err = error_set(mount->error, -ENODEV,
-				"there is no /dev/fuse: load the kernel's fuse module (modprobe "
-				"fuse), or give "
-				"the container the device");
+	if (!err)
+		err = front_check_device(mount->error);
 	if (!err)
 		err = open_store(mount);
 	if (!err)

@@ -25,8 +25,11 @@ struct front_config {
 	uint64_t attr_timeout; /* ns; also for names */
 };
 
+/* /dev/fuse is there, and we may use it. Opens it; changes nothing. Errors (message set): -ENODEV
+ * no device, or the kernel's module is missing; else -errno of open. */
+int front_check_device(struct error *error);
 /* Mounts. ended(context) is called once, on the loop, when the file system was unmounted by
- * whomever. Errors (message set): -ENODEV no /dev/fuse, -EPERM, -EBUSY .. */
+ * whomever. Errors (message set): -EPERM, -EBUSY .. */
 int front_create(struct loop *loop, struct vfs *vfs, struct fiber_pool *fibers,
 		 const struct front_config *config, void (*ended)(void *context), void *context,
 		 struct front **out, struct error *error);

@@ -132,6 +132,37 @@ static void readable(struct loop_watch *watch_, uint32_t events)
 	}
 }
 
+int front_check_device(struct error *error)
+{
+	static const char name[] = "/dev/fuse";
+	int err = 0, fd = open(name, O_RDWR | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		err = -errno;
+	else if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode))
+		err = -ENODEV;
+	if (fd >= 0)
+		close(fd);
+	switch (err) {
+	case 0: return 0;
+	case -ENOENT:
+	case -ENXIO:
+	case -ENODEV:
+		return error_set(error, -ENODEV,
+				 "there is no %s: load the kernel's fuse module (modprobe fuse), "
+				 "or give the container the device",
+				 name);
+	case -EACCES:
+	case -EPERM:
+		return error_set(error, err,
+				 "cannot use %s: %s; its mode is usually 0666, and a container "
+				 "must be given the device",
+				 name, strerror(-err));
+	default: return error_set(error, err, "cannot use %s: %s", name, strerror(-err));
+	}
+}
+
 static int add_option(struct fuse_args *args, const char *option)
 {
 	return fuse_opt_add_arg(args, "-o") || fuse_opt_add_arg(args, option);
@@ -176,9 +207,9 @@ static int mount_session(struct front *front, const struct front_config *config,
 	if (fuse_session_mount(front->session, config->directory))
 		return error_set(
 			error, -EPERM,
-			"cannot mount on %s: the reason stands above (as an ordinary user: may you "
-			"open /dev/fuse, is fusermount3 installed, do you own the directory, and "
-			"does /etc/fuse.conf have user_allow_other for allow_other?)",
+			"cannot mount on %s: the reason stands above (as an ordinary user: is "
+			"fusermount3 installed, do you own the directory, and does "
+			"/etc/fuse.conf have user_allow_other for allow_other?)",
 			config->directory);
 	front->mounted = true;
 	front->context.session = front->session;
@@ -226,13 +257,6 @@ int front_create(struct loop *loop, struct vfs *vfs, struct fiber_pool *fibers,
 
 	if (!front)
 		return error_set(error, -ENOMEM, "out of memory");
-	if (access("/dev/fuse", F_OK)) {
-		free(front);
-		return error_set(
-			error, -ENODEV,
-			"there is no /dev/fuse: load the kernel's fuse module (modprobe fuse), or "
-			"give the container the device");
-	}
 	front->loop = loop;
 	front->fibers = fibers;
 	front->ended_fn = ended;

@@ -129,18 +129,38 @@ static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
 	return err == -ENOENT ? 0 : err;
 }
 
+/* What is left after another failure is written down: below the old name others may work meanwhile.
+ */
+static int recover_tree(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct tree_copy copy = {.uploader = &vfs->uploader,
+				 .source = intent->source,
+				 .target = intent->target,
+				 .note = intent->etag};
+	struct journal_intent left = *intent;
+	char message[300] = "", note[TREE_NOTE_MAX];
+	int err;
+
+	log_info("%s: finishing the rename of %s to %s", vfs->config.volume, intent->source,
+		 intent->target);
+	err = tree_copy_run(&copy, message, sizeof(message));
+	if (!err)
+		return 0;
+	vfs_report(vfs, NULL, err, message[0] ? message : "the rename is not finished");
+	if (copy.state == TREE_MOVED) {
+		tree_copy_note(&copy, note);
+		left.etag = note;
+		journal_put_intent(vfs->env->journal, &left);
+	}
+	return err;
+}
+
 static int recover_intent(struct vfs *vfs, const struct journal_intent *intent)
 {
-	struct tree_copy copy = {&vfs->uploader, intent->source, intent->target, NULL, NULL};
-	char message[300] = "";
-
 	switch (intent->kind) {
 	case INTENT_MPU: return recover_upload(vfs, intent);
 	case INTENT_RENAME_FILE: return recover_rename(vfs, intent);
-	case INTENT_RENAME_DIR:
-		log_info("%s: finishing the rename of %s to %s", vfs->config.volume, intent->source,
-		         intent->target);
-		return tree_copy_run(&copy, message, sizeof(message));
+	case INTENT_RENAME_DIR: return recover_tree(vfs, intent);
 	case INTENT_DELETE: break;
 	}
 	return 0;

@@ -220,90 +220,187 @@ static int rename_file(struct rename *rename)
 	return err;
 }
 
-/* Files below that were copied have new versions: their inodes, where they are known, learn them. */
-static void copied(void *context, const char *relative, const char *etag)
+/* The inode that a key below a directory belongs to; NULL: it is not known, or the key is no name
+ * of a file. */
+static struct inode *find_below(struct inode *inode, const char *relative)
 {
-	struct inode *inode = context;
 	char name[NAME_BYTES_MAX + 1];
 
-	while (inode && inode->directory) {
+	while (*relative) {
 		const char *slash = strchr(relative, '/');
 		size_t len = slash ? (size_t)(slash - relative) : strlen(relative);
 
 		if (len == 0 || len > NAME_BYTES_MAX)
-			break;
+			return NULL;
 		memcpy(name, relative, len);
 		name[len] = '\0';
 		inode = inode_child(inode, name);
+		/* "a" and "a/" are two keys, and one name */
+		if (!inode || (inode->directory != NULL) != (slash != NULL))
+			return NULL;
 		relative += len + (slash ? 1 : 0);
-		if (!slash)
-			break;
 	}
-	if (!inode || inode->remote != REMOTE_PRESENT || *relative)
+	return inode;
+}
+
+/* What was copied below has a new version: its inode learns it if the old one is what it has. Of
+ * everything else S3 is asked again. */
+static void copied(void *context, const char *relative, const char *etag, const char *copy)
+{
+	struct inode *inode = find_below(context, relative);
+
+	if (!inode || inode->remote != REMOTE_PRESENT)
 		return;
-	inode_set_etag(inode, etag);
+	if (!copy || !inode->etag || strcmp(inode->etag, etag) != 0) {
+		inode->confirmed_at = 0;
+		return;
+	}
+	inode_set_etag(inode, copy);
 	inode->remote_modified = 0;
 	if (inode->persisted && !inode->directory)
 		change_journal(inode);
 }
 
-/* Publications below that were under way before the freeze still go to the old keys: they end first. */
+/* Something that still goes to a key below: a publication, the removal or the rename of a file. */
+static struct inode *busy_below(struct inode *directory)
+{
+	size_t position = 0;
+	void *value;
+
+	if (directory->publishing)
+		return directory;
+	while (map_next(directory->directory->children, &position, NULL, NULL, &value)) {
+		struct inode *child = value, *busy = child->publishing ? child : NULL;
+
+		if (!busy && child->directory)
+			busy = busy_below(child);
+		if (busy)
+			return busy;
+	}
+	return NULL;
+}
+
+/* What was under way below before the freeze still goes to the old keys: it ends first. */
 static void quiesce_below(struct inode *directory)
 {
-	struct vfs *vfs = directory->vfs;
 	struct inode *busy;
 
-	do {
-		busy = NULL;
-		LIST_FOREACH(node, &vfs->dirty)
-		{
-			struct inode *inode = container_of(node, struct inode, dirty_link);
+	while ((busy = busy_below(directory))) {
+		inode_get(busy);
+		publish_quiesce(busy);
+		inode_put(busy);
+	}
+}
 
-			if (inode->publishing && inode_is_ancestor(directory, inode))
-				busy = inode;
-		}
-		if (busy) {
-			inode_get(busy);
-			publish_quiesce(busy);
-			inode_put(busy);
-		}
-	} while (busy);
+/* An intent that stays says what is left to do. */
+static void amend_intent(struct rename *rename, uint64_t id, const struct tree_copy *copy)
+{
+	struct journal *journal = rename->vfs->env->journal;
+	char note[TREE_NOTE_MAX];
+	struct journal_intent intent = {
+		.id = id,
+		.kind = INTENT_RENAME_DIR,
+		.source = rename->source_key,
+		.target = rename->target_key,
+		.etag = note,
+	};
+
+	tree_copy_note(copy, note);
+	journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
+}
+
+static void report(struct rename *rename, int err, const struct tree_copy *copy,
+		   const char *message)
+{
+	static const char *const ends[] = {
+		[TREE_AS_BEFORE] = "it stays",
+		[TREE_BETWEEN] = "it stays; the next mount removes the copies that are left",
+		[TREE_MOVED] = "it moved; the next mount deletes what is left of the old",
+	};
+	char text[400];
+
+	snprintf(text, sizeof(text), "rename to %s: %s: %s", rename->target_key, ends[copy->state],
+		 message[0] ? message : "it failed");
+	vfs_report(rename->vfs, rename->source, err, text);
+}
+
+static int move_tree(struct rename *rename)
+{
+	struct vfs *vfs = rename->vfs;
+	struct tree_copy copy = {.uploader = &vfs->uploader,
+				 .source = rename->source_key,
+				 .target = rename->target_key,
+				 .copied = copied,
+				 .context = rename->source,
+				 .take_back = true};
+	char message[300] = "";
+	uint64_t intent;
+	int err = put_intent(rename, INTENT_RENAME_DIR, "", &intent), moved = 0;
+	bool owed;
+
+	if (err)
+		return err;
+	err = tree_copy_run(&copy, message, sizeof(message));
+	owed = err && copy.state != TREE_AS_BEFORE;
+	if (err)
+		report(rename, err, &copy, message);
+	if (copy.state == TREE_MOVED) {
+		moved = move_inode(rename);
+		err = 0;
+	}
+	if (owed)
+		amend_intent(rename, intent, &copy);
+	else
+		journal_drop_intent(vfs->env->journal, intent);
+	return err ? err : moved;
+}
+
+/* An empty directory gives way. */
+static int remove_target(struct rename *rename)
+{
+	int err = listing_is_empty(rename->target);
+
+	if (err <= 0)
+		return err < 0 ? err : -ENOTEMPTY;
+	err = name_remove(rename->target);
+	if (err)
+		return err;
+	inode_put(rename->target);
+	rename->target = NULL;
+	return 0;
+}
+
+/* While this waited, others may have renamed what is above. */
+static int check_keys(const struct rename *rename)
+{
+	char *source = NULL, *target = NULL;
+	int err = inode_key(rename->source, &source);
+
+	if (!err)
+		err = inode_child_key(rename->to, rename->new_name, true, &target);
+	if (!err && (strcmp(source, rename->source_key) != 0 ||
+		     strcmp(target, rename->target_key) != 0))
+		err = -EBUSY;
+	free(source);
+	free(target);
+	return err;
 }
 
 static int rename_directory(struct rename *rename)
 {
 	struct vfs *vfs = rename->vfs;
 	struct inode *source = rename->source;
-	struct tree_copy copy = {&vfs->uploader, rename->source_key, rename->target_key, copied, source};
-	char message[300] = "";
-	uint64_t intent;
 	int err = vfs_sync(vfs, source->ino, env_after(vfs->env, PUBLISH_WAIT));
 
+	if (!err && rename->target)
+		err = remove_target(rename);
 	if (err)
 		return err;
-	if (rename->target) {
-		err = listing_is_empty(rename->target);
-		if (err <= 0)
-			return err < 0 ? err : -ENOTEMPTY;
-		err = name_remove(rename->target);
-		if (err)
-			return err;
-		rename->target = NULL;
-	}
 	source->directory->frozen++;
 	quiesce_below(source);
-	err = put_intent(rename, INTENT_RENAME_DIR, "", &intent);
+	err = check_keys(rename);
 	if (!err)
-		err = tree_copy_run(&copy, message, sizeof(message));
-	if (!err) {
-		journal_drop_intent(vfs->env->journal, intent);
-		err = move_inode(rename);
-	} else {
-		vfs_report(vfs, source, err, message[0] ? message : "the rename is not finished");
-		/* Nothing was deleted yet when a copy failed: it is as if nothing had been done. */
-		if (tree_copy_undo(&copy) == 0)
-			journal_drop_intent(vfs->env->journal, intent);
-	}
+		err = move_tree(rename);
 	source->directory->frozen--;
 	wait_wake_all(&vfs->thawed);
 	publish_pump(vfs);

@@ -1,300 +1,578 @@
 #include "fs/vfs/tree_copy.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
-#include "common/check.h"
 #include "common/log.h"
+#include "fs/vfs/tree_keys.h"
 
-enum { COPY_WIDTH = 32 };
-
-/* All keys below a prefix, in pages of the listing. */
-struct keys {
-	struct os_result *pages;
-	size_t page_count, total;
+enum {
+	COPY_WIDTH = 32,
+	ATTEMPTS_MAX = 4, /* of one copy, while source or destination change under it */
+	LOGGED_MAX = 20,
 };
 
-static void keys_free(struct keys *keys)
-{
-	for (size_t i = 0; i < keys->page_count; i++) {
-		struct os_request holder = {.op = OS_LIST, .result = keys->pages[i]};
+/* How long deletions are tried again while the directory cannot be changed. */
+#define PATIENCE    (60 * NSEC_PER_SEC)
+#define PAUSE_FIRST (NSEC_PER_SEC / 2)
 
-		os_request_free_result(&holder);
-	}
-	free(keys->pages);
-	*keys = (struct keys){NULL, 0, 0};
-}
+static const char note_take_back[] = "take back";
+static const char note_newest[] = "delete newest=", note_kept[] = " kept=";
 
-static int keys_load(struct env *env, const char *prefix, struct keys *keys)
-{
-	const char *token = NULL;
-	int err;
+enum fate {
+	FATE_OPEN,    /* not known, or nothing was made */
+	FATE_MADE,    /* the copy is ours */
+	FATE_THERE,   /* the copy was there before */
+	FATE_FOREIGN, /* the source stays */
+	FATE_GONE,    /* the source has vanished */
+};
 
-	*keys = (struct keys){NULL, 0, 0};
-	do {
-		struct os_request request = {
-		        .op = OS_LIST, .prefix = prefix, .token = token, .max_keys = 1000};
-		struct os_result *pages =
-		        realloc(keys->pages, (keys->page_count + 1) * sizeof(*pages));
+struct tree_run;
 
-		if (!pages) {
-			err = -ENOMEM;
-			break;
-		}
-		keys->pages = pages;
-		err = env_s3(env, &request);
-		keys->pages[keys->page_count++] = request.result;
-		keys->total += request.result.entry_count;
-		token = request.result.next_token;
-	} while (!err && token);
-	if (err)
-		keys_free(keys);
-	return err;
-}
-
-static const struct os_entry *keys_find(const struct keys *keys, const char *prefix,
-                                        const char *relative)
-{
-	size_t skip = strlen(prefix);
-
-	/* Pages are sorted by key, and so are the entries within. */
-	for (size_t i = 0; i < keys->page_count; i++) {
-		const struct os_result *page = &keys->pages[i];
-		size_t low = 0, high = page->entry_count;
-
-		if (high == 0 || strcmp(page->entries[high - 1].key + skip, relative) < 0)
-			continue;
-		while (low < high) {
-			size_t middle = (low + high) / 2;
-			int order = strcmp(page->entries[middle].key + skip, relative);
-
-			if (order == 0)
-				return &page->entries[middle];
-			if (order < 0)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-	}
-	return NULL;
-}
-
-struct key_copy {
-	struct tree_copy *copy;
+struct item { /* one per source */
 	struct tree_run *run;
-	char *target;
-	const struct os_entry *entry;
+	enum fate fate;
+	bool tried; /* a copy was asked for */
+	char *etag; /* of the copy */
 };
 
 struct tree_run {
 	struct tree_copy *copy;
+	struct env *env;
+	struct tree_keys sources, targets; /* as they were at the beginning */
+	struct item *items;
+	void (*work)(struct tree_run *run, struct item *item, const char *target);
 	struct wait_queue changed;
 	unsigned running;
+	bool etags_change; /* also where an object is not made of parts */
 	int err;
 	char *message;
 	size_t message_size;
 };
 
-static void copy_fiber(void *argument)
+static struct os_entry *source_of(const struct tree_run *run, const struct item *item)
 {
-	struct key_copy *one = argument;
-	struct tree_run *run = one->run;
-	struct upload_outcome outcome;
-	struct copy_job job = {
-	        .source = one->entry->key,
-	        .target = one->target,
-	        .size = one->entry->size,
-	        .source_etag = one->entry->etag,
-	        .target_etag = NULL,
-	};
+	return run->sources.entries[item - run->items];
+}
 
-	copy_run(run->copy->uploader, &job, &outcome);
-	if (outcome.err && !run->err) {
-		run->err = outcome.err == -ESTALE ? -EBUSY : outcome.err;
-		snprintf(run->message, run->message_size, "copy of %s: %s", job.source,
-		         outcome.message);
+static void fail(struct tree_run *run, int err, const char *what, const char *key, const char *text)
+{
+	if (run->err)
+		return;
+	run->err = err;
+	snprintf(run->message, run->message_size, "%s %s: %s", what, key, text);
+}
+
+static void refresh(struct os_entry *entry, const struct os_result *result)
+{
+	memcpy(entry->etag, result->etag, sizeof(entry->etag));
+	entry->size = result->size;
+	entry->last_modified = result->last_modified;
+}
+
+/* A source that has no put-id of its own: its ETag is as good, as no other version has it. */
+static int add_put_id(struct os_meta *meta, const char *etag)
+{
+	char text[OS_ETAG_MAX];
+	size_t len;
+
+	if (os_meta_get(meta, META_PUT_ID))
+		return 0;
+	etag += strspn(etag, "\"");
+	len = strcspn(etag, "\"");
+	snprintf(text, sizeof(text), "%.*s", (int)len, etag);
+	return os_meta_set(meta, META_PUT_ID, text);
+}
+
+static bool is_copy(const struct os_result *source, const struct os_result *target)
+{
+	struct os_meta expected = OS_META_INIT;
+	bool same;
+
+	if (source->size != target->size)
+		return false;
+	if (strcmp(source->etag, target->etag) == 0)
+		return true;
+	same = os_meta_copy(&expected, &source->meta) == 0 &&
+	       add_put_id(&expected, source->etag) == 0 && os_meta_equal(&expected, &target->meta);
+	os_meta_free(&expected);
+	return same;
+}
+
+/* Asks for both objects. Returns whether the item's fate is decided; not when there is no target.
+ */
+static bool compare(struct tree_run *run, struct item *item, const char *target)
+{
+	struct os_entry *source = source_of(run, item);
+	struct os_request from = {.op = OS_HEAD, .key = source->key};
+	struct os_request to = {.op = OS_HEAD, .key = target};
+	int from_err = env_s3(run->env, &from), to_err = env_s3(run->env, &to);
+	bool decided = true;
+
+	if (from_err == -ENOENT) {
+		item->fate = FATE_GONE;
+	} else if (from_err) {
+		fail(run, from_err, "HEAD of", source->key, from.result.message);
+	} else if (to_err && to_err != -ENOENT) {
+		fail(run, to_err, "HEAD of", target, to.result.message);
+	} else {
+		refresh(source, &from.result);
+		decided = to_err == 0;
+		if (decided && is_copy(&from.result, &to.result)) {
+			item->fate = item->tried ? FATE_MADE : FATE_THERE;
+			item->etag = string_copy(to.result.etag);
+		} else if (decided) {
+			item->fate = FATE_FOREIGN;
+		}
 	}
-	if (!outcome.err && run->copy->copied)
-		run->copy->copied(run->copy->context, job.source + strlen(run->copy->source),
-		                  outcome.etag);
-	free(one->target);
-	free(one);
+	os_request_free_result(&from);
+	os_request_free_result(&to);
+	return decided;
+}
+
+/* The same, as far as possible from what the listings have told. */
+static bool compare_listed(struct tree_run *run, struct item *item, const char *target)
+{
+	const struct os_entry *source = source_of(run, item), *there;
+	size_t index = tree_keys_find(&run->targets, source->key + run->sources.prefix_len);
+
+	if (index == TREE_KEYS_NONE)
+		return false;
+	there = run->targets.entries[index];
+	if (there->size != source->size) {
+		item->fate = FATE_FOREIGN;
+		return true;
+	}
+	if (strcmp(there->etag, source->etag) != 0)
+		return compare(run, item, target);
+	item->fate = FATE_THERE;
+	item->etag = string_copy(there->etag);
+	return true;
+}
+
+/* Where the copy's ETag will be another one, its metadata must tell it. */
+static bool identify(struct tree_run *run, struct item *item, struct copy_job *job,
+		     struct os_request *head)
+{
+	struct os_entry *source = source_of(run, item);
+	int err;
+
+	if (!strchr(source->etag, '-') && !run->etags_change)
+		return true;
+	err = env_s3(run->env, head);
+	if (err == -ENOENT)
+		item->fate = FATE_GONE;
+	else if (err)
+		fail(run, err, "HEAD of", source->key, head->result.message);
+	if (err)
+		return false;
+	refresh(source, &head->result);
+	job->size = source->size;
+	if (os_meta_get(&head->result.meta, META_PUT_ID))
+		return true;
+	err = add_put_id(&head->result.meta, source->etag);
+	if (err) {
+		fail(run, err, "copy of", source->key, "out of memory");
+		return false;
+	}
+	if (os_meta_bytes(&head->result.meta) > OS_META_BYTES_MAX)
+		return true; /* then a crash leaves it under both names */
+	job->replace_meta = true;
+	job->meta = &head->result.meta;
+	job->headers = &head->result.headers;
+	job->content_type = head->result.content_type;
+	return true;
+}
+
+/* Returns whether the item is decided, or the run has failed. */
+static bool try_copy(struct tree_run *run, struct item *item, const char *target)
+{
+	struct os_entry *source = source_of(run, item);
+	struct os_request head = {.op = OS_HEAD, .key = source->key};
+	struct upload_outcome outcome = {0};
+	struct copy_job job = {.source = source->key,
+			       .target = target,
+			       .size = source->size,
+			       .source_etag = source->etag,
+			       .target_etag = ""};
+	bool go = identify(run, item, &job, &head);
+
+	if (go) {
+		item->tried = true;
+		copy_run(run->copy->uploader, &job, &outcome);
+	}
+	os_request_free_result(&head);
+	if (!go)
+		return true;
+	if (!outcome.err) {
+		item->fate = FATE_MADE;
+		item->etag = string_copy(outcome.etag);
+		if (strcmp(outcome.etag, source->etag) != 0 && !strchr(source->etag, '-'))
+			run->etags_change = true;
+		return true;
+	}
+	/* One of the two is another version, or the reply was lost, perhaps of an earlier attempt.
+	 */
+	if (outcome.err == -ESTALE || outcome.err == -ENOENT || outcome.err == -EBUSY ||
+	    outcome.ambiguous)
+		return compare(run, item, target) || run->err;
+	fail(run, outcome.err, "copy of", source->key, outcome.message);
+	return true;
+}
+
+static void move_key(struct tree_run *run, struct item *item, const char *target)
+{
+	if (compare_listed(run, item, target) || run->err)
+		return;
+	for (int i = 0; i < ATTEMPTS_MAX; i++) {
+		if (try_copy(run, item, target))
+			return;
+		fiber_sleep_until(env_after(run->env, 50 * NSEC_PER_MSEC), WAIT_PLAIN);
+	}
+	fail(run, -EBUSY, "copy of", source_of(run, item)->key, "it changes all the time");
+}
+
+/* For a run that goes on deleting: what was among the sources then, and has its copy? */
+static void judge_source(struct tree_run *run, struct item *item, const char *target)
+{
+	const struct os_entry *source = source_of(run, item);
+
+	if (source->last_modified > run->copy->newest)
+		item->fate = FATE_FOREIGN;
+	else if (source->last_modified < run->copy->newest && run->copy->kept == 0)
+		item->fate = FATE_THERE;
+	else
+		compare_listed(run, item, target);
+}
+
+/* For a run that goes on taking back: which of them are copies? */
+static void judge_target(struct tree_run *run, struct item *item, const char *target)
+{
+	if (compare_listed(run, item, target) && item->fate == FATE_THERE)
+		item->fate = FATE_MADE;
+}
+
+static void item_fiber(void *argument)
+{
+	struct item *item = argument;
+	struct tree_run *run = item->run;
+	struct buf target = BUF_INIT;
+
+	buf_puts(&target, run->copy->target);
+	buf_puts(&target, source_of(run, item)->key + run->sources.prefix_len);
+	if (target.failed)
+		fail(run, -ENOMEM, "copy of", source_of(run, item)->key, "out of memory");
+	else if (!run->err)
+		run->work(run, item, buf_str(&target));
+	buf_free(&target);
 	run->running--;
 	wait_wake_all(&run->changed);
 }
 
-static int copy_one(struct tree_run *run, const struct os_entry *entry)
+/* Side by side; ends early when one fails. */
+static int for_each_item(struct tree_run *run,
+			 void (*work)(struct tree_run *run, struct item *item, const char *target))
 {
-	struct fiber_pool *fibers = run->copy->uploader->env->fibers;
-	struct key_copy *one = calloc(1, sizeof(*one));
-	struct buf target = BUF_INIT;
-	int err;
+	struct fiber_pool *fibers = run->env->fibers;
 
-	if (!one)
-		return -ENOMEM;
-	target.limit = OS_KEY_MAX;
-	buf_puts(&target, run->copy->target);
-	buf_puts(&target, entry->key + strlen(run->copy->source));
-	*one = (struct key_copy){run->copy, run, buf_steal(&target), entry};
-	if (!one->target) {
-		free(one);
-		return -ENAMETOOLONG;
-	}
-	while (run->running >= COPY_WIDTH)
-		fiber_wait(&run->changed, DEADLINE_NONE, WAIT_PLAIN);
-	run->running++;
-	while ((err = fiber_start(fibers, copy_fiber, one)) == -EAGAIN)
-		fiber_sleep_until(env_after(run->copy->uploader->env, 10 * NSEC_PER_MSEC),
-		                  WAIT_PLAIN);
-	if (err) {
-		run->running--;
-		free(one->target);
-		free(one);
-	}
-	return err;
-}
+	run->work = work;
+	for (size_t i = 0; i < run->sources.count && !run->err; i++) {
+		int err;
 
-static int copy_all(struct tree_copy *copy, const struct keys *sources, const struct keys *targets,
-                    bool *foreign, char *message, size_t message_size)
-{
-	struct tree_run run = {.copy = copy, .message = message, .message_size = message_size};
-	size_t skip = strlen(copy->source), index = 0;
-
-	wait_queue_init(&run.changed);
-	for (size_t i = 0; i < sources->page_count; i++) {
-		for (size_t k = 0; k < sources->pages[i].entry_count && !run.err; k++, index++) {
-			const struct os_entry *entry = &sources->pages[i].entries[k];
-			const struct os_entry *there =
-			        keys_find(targets, copy->target, entry->key + skip);
-			int err;
-
-			foreign[index] = there && strcmp(there->etag, entry->etag) != 0;
-			if (there)
-				continue;
-			err = copy_one(&run, entry);
-			if (err && !run.err)
-				run.err = err;
+		while (run->running >= COPY_WIDTH)
+			fiber_wait(&run->changed, DEADLINE_NONE, WAIT_PLAIN);
+		run->running++;
+		while ((err = fiber_start(fibers, item_fiber, &run->items[i])) == -EAGAIN)
+			fiber_sleep_until(env_after(run->env, 10 * NSEC_PER_MSEC), WAIT_PLAIN);
+		if (err) {
+			run->running--;
+			fail(run, err, "copy of", run->sources.entries[i]->key, "out of memory");
 		}
 	}
-	while (run.running > 0)
-		fiber_wait(&run.changed, DEADLINE_NONE, WAIT_PLAIN);
-	return run.err;
+	while (run->running > 0)
+		fiber_wait(&run->changed, DEADLINE_NONE, WAIT_PLAIN);
+	return run->err;
 }
 
-static int delete_batch(struct env *env, const char *const *names, size_t count, char *message,
-                        size_t message_size)
+static int delete_batch(struct tree_run *run, const char *const *names, size_t count)
 {
 	struct os_request request = {.op = OS_DELETE_MANY,
-	                             .delete_keys = names,
-	                             .delete_count = count,
-	                             .deadline = env_after(env, DEADLINE_BULK)};
-	int err = count ? env_s3(env, &request) : 0;
+				     .delete_keys = names,
+				     .delete_count = count,
+				     .deadline = env_after(run->env, DEADLINE_BULK)};
+	int err = env_s3(run->env, &request);
 
-	for (size_t i = 0; i < count && !err && request.result.delete_errors; i++)
-		if (request.result.delete_errors[i] != -ENOENT)
-			err = request.result.delete_errors[i];
-	if (err && message)
-		snprintf(message, message_size, "deleting what was copied: %s",
-		         request.result.message);
+	if (err)
+		snprintf(run->message, run->message_size, "deleting %s and others: %s", names[0],
+			 request.result.message);
+	for (size_t i = 0; i < count && !err && request.result.delete_errors; i++) {
+		err = request.result.delete_errors[i];
+		if (err == -ENOENT)
+			err = 0;
+		if (err)
+			snprintf(run->message, run->message_size, "%s cannot be deleted", names[i]);
+	}
 	os_request_free_result(&request);
 	return err;
 }
 
-static int delete_sources(struct tree_copy *copy, const struct keys *sources, const bool *foreign,
-                          char *message, size_t message_size)
+/* All that can be; the first error. */
+static int delete_names(struct tree_run *run, const char *const *names, size_t count)
 {
-	const char **names = calloc(OS_DELETE_MANY_MAX, sizeof(*names));
-	size_t count = 0, index = 0;
-	int err = names ? 0 : -ENOMEM;
+	int first = 0;
 
-	for (size_t i = 0; i < sources->page_count && !err; i++) {
-		for (size_t k = 0; k < sources->pages[i].entry_count && !err; k++, index++) {
-			const char *key = sources->pages[i].entries[k].key;
+	for (size_t at = 0; at < count; at += OS_DELETE_MANY_MAX) {
+		size_t rest = count - at;
+		int err = delete_batch(run, names + at,
+				       rest < OS_DELETE_MANY_MAX ? rest : OS_DELETE_MANY_MAX);
 
-			if (foreign[index]) {
-				log_warning("%s stays: its new place was written by somebody else",
-				            key);
-				continue;
-			}
-			names[count++] = key;
-			if (count == OS_DELETE_MANY_MAX) {
-				err = delete_batch(copy->uploader->env, names, count, message,
-				                   message_size);
-				count = 0;
-			}
+		first = first ? first : err;
+	}
+	return first;
+}
+
+static bool is_source_owed(const struct tree_run *run, const struct os_entry *entry)
+{
+	size_t index = tree_keys_find(&run->sources, entry->key + run->sources.prefix_len);
+	enum fate fate = index == TREE_KEYS_NONE ? FATE_OPEN : run->items[index].fate;
+
+	return (fate == FATE_MADE || fate == FATE_THERE) &&
+	       strcmp(run->sources.entries[index]->etag, entry->etag) == 0;
+}
+
+/* The sources as they are now, without those that are not what was copied. */
+static int delete_sources_once(struct tree_run *run)
+{
+	struct tree_copy *copy = run->copy;
+	struct tree_keys now;
+	const char **names;
+	size_t count = 0;
+	int err = tree_keys_load(run->env, copy->source, &now, run->message, run->message_size);
+
+	if (err)
+		return err;
+	copy->kept = 0;
+	names = calloc(now.count + 1, sizeof(*names));
+	for (size_t i = 0; i < now.count && names; i++) {
+		if (is_source_owed(run, now.entries[i]))
+			names[count++] = now.entries[i]->key;
+		else if (copy->kept++ < LOGGED_MAX)
+			log_warning("%s stays, although %s became %s: others have written it or "
+				    "its new place",
+				    now.entries[i]->key, copy->source, copy->target);
+	}
+	err = names ? delete_names(run, names, count) : -ENOMEM;
+	free(names);
+	tree_keys_free(&now);
+	return err;
+}
+
+static bool is_target_ours(struct tree_run *run, const struct os_entry *entry)
+{
+	size_t index = tree_keys_find(&run->sources, entry->key + run->targets.prefix_len);
+	struct item *item = index == TREE_KEYS_NONE ? NULL : &run->items[index];
+
+	if (!item || (item->fate == FATE_OPEN && !item->tried))
+		return false;
+	/* A reply was lost, and then it could not be found out what had happened. */
+	if (item->fate == FATE_OPEN && !compare(run, item, entry->key))
+		return false;
+	return item->fate == FATE_MADE && item->etag && strcmp(item->etag, entry->etag) == 0;
+}
+
+static int take_back_once(struct tree_run *run)
+{
+	struct tree_keys now;
+	const char **names;
+	size_t count = 0;
+	int err = tree_keys_load(run->env, run->copy->target, &now, run->message,
+				 run->message_size);
+
+	if (err)
+		return err;
+	run->err = 0; /* compare may fail */
+	names = calloc(now.count + 1, sizeof(*names));
+	for (size_t i = 0; i < now.count && names && !run->err; i++)
+		if (is_target_ours(run, now.entries[i]))
+			names[count++] = now.entries[i]->key;
+	err = !names ? -ENOMEM : run->err ? run->err : delete_names(run, names, count);
+	free(names);
+	tree_keys_free(&now);
+	return err;
+}
+
+static bool heals_by_itself(int err)
+{
+	return err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -EIO || err == -EBUSY ||
+	       err == -EPROTO;
+}
+
+static int with_patience(struct tree_run *run, int (*step)(struct tree_run *run))
+{
+	uint64_t deadline = env_after(run->env, PATIENCE), pause = PAUSE_FIRST;
+
+	for (;; pause *= 2) {
+		int err = step(run);
+
+		if (!heals_by_itself(err) || env_after(run->env, pause) > deadline)
+			return err;
+		fiber_sleep_until(env_after(run->env, pause), WAIT_PLAIN);
+	}
+}
+
+/* The first failure is what the caller is told, not what came of it. */
+static void take_back(struct tree_run *run)
+{
+	char *message = run->message, scratch[300] = "";
+	size_t message_size = run->message_size;
+	int first = run->err, err;
+
+	run->message = scratch;
+	run->message_size = sizeof(scratch);
+	err = with_patience(run, take_back_once);
+	if (err)
+		log_warning("copies are left below %s: %s", run->copy->target, scratch);
+	else
+		run->copy->state = TREE_AS_BEFORE;
+	run->message = message;
+	run->message_size = message_size;
+	run->err = first;
+}
+
+static void tell_copied(const struct tree_run *run)
+{
+	const struct tree_copy *copy = run->copy;
+
+	for (size_t i = 0; i < run->sources.count && copy->copied; i++) {
+		const struct item *item = &run->items[i];
+		bool ours = item->fate == FATE_MADE || item->fate == FATE_THERE;
+
+		copy->copied(copy->context, tree_keys_relative(&run->sources, i),
+			     run->sources.entries[i]->etag, ours ? item->etag : NULL);
+	}
+}
+
+static int load(struct tree_run *run)
+{
+	struct tree_copy *copy = run->copy;
+	size_t growth = strlen(copy->target), prefix = strlen(copy->source);
+	int err = tree_keys_load(run->env, copy->source, &run->sources, run->message,
+				 run->message_size);
+
+	if (!err)
+		err = tree_keys_load(run->env, copy->target, &run->targets, run->message,
+				     run->message_size);
+	if (!err) {
+		run->items = calloc(run->sources.count + 1, sizeof(*run->items));
+		err = run->items ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; i < run->sources.count && !err; i++) {
+		const char *key = run->sources.entries[i]->key;
+
+		run->items[i].run = run;
+		if (strlen(key) - prefix + growth > OS_KEY_MAX) {
+			fail(run, -ENAMETOOLONG, "copy of", key, "the new key is too long");
+			err = run->err;
 		}
 	}
-	if (!err)
-		err = delete_batch(copy->uploader->env, names, count, message, message_size);
-	free(names);
 	return err;
+}
+
+static int move(struct tree_run *run)
+{
+	struct tree_copy *copy = run->copy;
+	int err;
+
+	copy->state = TREE_BETWEEN;
+	copy->newest = INT64_MIN;
+	copy->kept = 0;
+	err = for_each_item(run, move_key);
+	if (err && copy->take_back)
+		take_back(run);
+	if (err)
+		return err;
+	copy->state = TREE_MOVED;
+	for (size_t i = 0; i < run->sources.count; i++) {
+		if (run->sources.entries[i]->last_modified > copy->newest)
+			copy->newest = run->sources.entries[i]->last_modified;
+		copy->kept += run->items[i].fate == FATE_FOREIGN;
+	}
+	tell_copied(run);
+	return with_patience(run, delete_sources_once);
+}
+
+static int go_on_deleting(struct tree_run *run)
+{
+	int err;
+
+	run->copy->state = TREE_MOVED;
+	err = for_each_item(run, judge_source);
+	return err ? err : with_patience(run, delete_sources_once);
+}
+
+static int go_on_taking_back(struct tree_run *run)
+{
+	int err;
+
+	run->copy->state = TREE_BETWEEN;
+	err = for_each_item(run, judge_target);
+	if (!err)
+		err = with_patience(run, take_back_once);
+	if (!err)
+		run->copy->state = TREE_AS_BEFORE;
+	return err;
+}
+
+/* Is it the note of a run that goes on deleting? */
+static bool read_note(struct tree_copy *copy, const char *note)
+{
+	char *end;
+
+	if (strncmp(note, note_newest, sizeof(note_newest) - 1) != 0)
+		return false;
+	copy->newest = strtoll(note + sizeof(note_newest) - 1, &end, 10);
+	if (strncmp(end, note_kept, sizeof(note_kept) - 1) != 0)
+		return false;
+	copy->kept = strtoull(end + sizeof(note_kept) - 1, NULL, 10);
+	return true;
 }
 
 int tree_copy_run(struct tree_copy *copy, char *message, size_t message_size)
 {
-	struct env *env = copy->uploader->env;
-	struct keys sources, targets = {NULL, 0, 0};
-	bool *foreign = NULL;
-	int err = keys_load(env, copy->source, &sources);
+	struct tree_run run = {.copy = copy,
+			       .env = copy->uploader->env,
+			       .message = message,
+			       .message_size = message_size};
+	const char *note = copy->note ? copy->note : "";
+	int err;
 
-	if (err)
-		return err;
-	err = keys_load(env, copy->target, &targets);
-	if (!err) {
-		foreign = calloc(sources.total + 1, sizeof(*foreign));
-		err = foreign ? 0 : -ENOMEM;
-	}
-	if (!err)
-		err = copy_all(copy, &sources, &targets, foreign, message, message_size);
-	if (!err)
-		err = delete_sources(copy, &sources, foreign, message, message_size);
-	free(foreign);
-	keys_free(&targets);
-	keys_free(&sources);
+	wait_queue_init(&run.changed);
+	copy->state = TREE_AS_BEFORE;
+	err = load(&run);
+	if (!err && strcmp(note, note_take_back) == 0)
+		err = go_on_taking_back(&run);
+	else if (!err && read_note(copy, note))
+		err = go_on_deleting(&run);
+	else if (!err)
+		err = move(&run);
+	for (size_t i = 0; i < run.sources.count && run.items; i++)
+		free(run.items[i].etag);
+	free(run.items);
+	tree_keys_free(&run.sources);
+	tree_keys_free(&run.targets);
 	return err;
 }
 
-int tree_copy_undo(struct tree_copy *copy)
+void tree_copy_note(const struct tree_copy *copy, char note[TREE_NOTE_MAX])
 {
-	struct tree_copy back = *copy;
-	struct keys sources, targets;
-	const char **names;
-	size_t count = 0, skip = strlen(copy->target);
-	struct env *env = copy->uploader->env;
-	int err = keys_load(env, back.source, &sources);
-
-	if (err)
-		return err;
-	err = keys_load(env, back.target, &targets);
-	if (err) {
-		keys_free(&sources);
-		return err;
-	}
-	names = calloc(OS_DELETE_MANY_MAX, sizeof(*names));
-	if (!names)
-		err = -ENOMEM;
-	for (size_t i = 0; i < targets.page_count && !err; i++) {
-		for (size_t k = 0; k < targets.pages[i].entry_count && !err; k++) {
-			const struct os_entry *entry = &targets.pages[i].entries[k];
-			const struct os_entry *from =
-			        keys_find(&sources, back.source, entry->key + skip);
-
-			if (!from || strcmp(from->etag, entry->etag) != 0)
-				continue;
-			names[count++] = entry->key;
-			if (count == OS_DELETE_MANY_MAX) {
-				err = delete_batch(env, names, count, NULL, 0);
-				count = 0;
-			}
-		}
-	}
-	if (!err)
-		err = delete_batch(env, names, count, NULL, 0);
-	free(names);
-	keys_free(&targets);
-	keys_free(&sources);
-	return err;
+	note[0] = '\0';
+	if (copy->state == TREE_BETWEEN)
+		snprintf(note, TREE_NOTE_MAX, "%s", note_take_back);
+	else if (copy->state == TREE_MOVED)
+		snprintf(note, TREE_NOTE_MAX, "%s%" PRId64 "%s%zu", note_newest, copy->newest,
+			 note_kept, copy->kept);
 }

@@ -42,7 +42,7 @@ static void refuse(struct task *task)
 {
 	struct os_request *request = container_of(task, struct os_request, task);
 
-	request->result.err = -ECANCELED;
+	request->result.err = -EHOSTUNREACH;
 	request->done(request);
 }
 
@@ -175,6 +175,7 @@ int core_setup(void **state)
 	world->fibers = fiber_pool_create(world->executor, 2, STACK);
 	assert_non_null(world->fibers);
 	world->memory = objstore_memory_create(world->executor);
+	world->memory->latency = NSEC_PER_MSEC;
 	world->memory->hold = hold;
 	world->memory->before = before;
 	world->memory->context = world;
@@ -433,9 +434,14 @@ void core_await_held(struct core_world *world)
 	}
 }
 
-void core_release(struct core_world *world)
+void core_hold_no_more(struct core_world *world)
 {
 	world->hold_op = HOLD_NOTHING;
+}
+
+void core_release(struct core_world *world)
+{
+	core_hold_no_more(world);
 	objstore_memory_release(world->memory);
 }
 

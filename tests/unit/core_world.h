@@ -91,7 +91,8 @@ void core_drain(struct core_node *node);
 /* Requests of a kind (op -1: any) for the key (NULL: any) are held from now on. */
 void core_hold(struct core_world *world, int op, const char *key);
 void core_await_held(struct core_world *world); /* until one is held; fails after a virtual hour */
-void core_release(struct core_world *world);	/* and hold no more */
+void core_hold_no_more(struct core_world *world); /* what is held stays held */
+void core_release(struct core_world *world);
 /* Called once, when the next request of that kind is about to take effect. */
 void core_interfere(struct core_world *world, int op, void (*interfere)(struct core_world *world));
 

@@ -36,10 +36,10 @@ struct buckets {
 	struct objstore *store; /* NULL: no keys, or settings that make no sense */
 	char account[2 * SHA256_BYTES + 1];
 	struct list_of_buckets list;
-	uint64_t tried_at;    /* the end of the last refresh, whatever came of it; 0: none yet */
+	uint64_t tried_at;     /* the end of the last refresh, whatever came of it; 0: none yet */
 	uint64_t begun, ended; /* refreshes so far */
 	bool may_not_list;
-	struct error problem; /* of the last refresh */
+	struct error problem;	     /* of the last refresh */
 	struct wait_queue wanted;    /* the refresher sleeps here */
 	struct wait_queue refreshed; /* and those who wait for it here */
 	bool demanded;
@@ -100,7 +100,7 @@ static int name_account(struct buckets *buckets)
 	int err = -ENOMEM;
 
 	buf_printf(&text, "%s\n%s\n", settings->options.endpoint ? settings->options.endpoint : "",
-	           settings->credentials.access_key);
+		   settings->credentials.access_key);
 	if (digest && !text.failed) {
 		digest_sha256(digest, text.data, text.len, hash);
 		buf_reset(&text);
@@ -123,7 +123,7 @@ static char *format_file(const struct buckets *buckets)
 	buf_printf(&text, FILE_VERSION "\n%s\n", buckets->account);
 	for (i = 0; i < buckets->list.count; i++)
 		buf_printf(&text, "%" PRId64 " %s\n", buckets->list.items[i].created_at,
-		           buckets->list.items[i].name);
+			   buckets->list.items[i].name);
 	return buf_steal(&text);
 }
 
@@ -176,14 +176,14 @@ static void configure(const struct options *options, const char *bucket,
 		      const struct credentials *credentials, struct s3_config *out)
 {
 	*out = (struct s3_config){
-	        .bucket = bucket,
-	        .endpoint = options->endpoint,
-	        .region = options->region,
-	        .path_style = (enum path_style_mode)options->path_style,
-	        .ca_file = options->ca_file,
-	        .connections = CONNECTIONS,
-	        .credentials = credentials,
-	        .user_agent = "s3mount-plugin/" S3MOUNT_VERSION,
+		.bucket = bucket,
+		.endpoint = options->endpoint,
+		.region = options->region,
+		.path_style = (enum path_style_mode)options->path_style,
+		.ca_file = options->ca_file,
+		.connections = CONNECTIONS,
+		.credentials = credentials,
+		.user_agent = "s3mount-plugin/" S3MOUNT_VERSION,
 	};
 }
 
@@ -204,7 +204,8 @@ int buckets_create(struct buckets **out, const struct buckets_config *config)
 	if (!settings->has_credentials || settings->credentials.anonymous || settings->problem.code)
 		return 0;
 	configure(&settings->options, NULL, &settings->credentials, &s3);
-	if (name_account(buckets) || s3_create(&buckets->store, config->executor, &s3, &buckets->problem)) {
+	if (name_account(buckets) ||
+	    s3_create(&buckets->store, config->executor, &s3, &buckets->problem)) {
 		buckets->store = NULL;
 		return 0;
 	}
@@ -323,11 +324,13 @@ const char *buckets_problem(const struct buckets *buckets)
 	return buckets->problem.message;
 }
 
-static int ask(const struct buckets_config *config, const struct options *options, const char *bucket,
-	       const struct credentials *credentials, uint64_t deadline, struct error *error)
+static int ask(const struct buckets_config *config, const struct options *options,
+	       const char *bucket, const struct credentials *credentials, uint64_t deadline,
+	       struct error *error)
 {
 	struct os_request head = {.op = OS_BUCKET_HEAD, .deadline = deadline, .urgent = true};
-	struct os_request list = {.op = OS_LIST, .deadline = deadline, .max_keys = 1, .urgent = true};
+	struct os_request list = {
+		.op = OS_LIST, .deadline = deadline, .max_keys = 1, .urgent = true};
 	struct buf prefix = BUF_INIT;
 	struct objstore *store;
 	struct s3_config s3;
@@ -341,8 +344,8 @@ static int ask(const struct buckets_config *config, const struct options *option
 	if (err && err != -EACCES)
 		s3_explain(&s3, &head, error);
 	if (err == -EACCES) {
-		/* A HEAD has no code that tells a wrong secret from a missing right, and keys may be for
-		 * one prefix alone: list there. */
+		/* A HEAD has no code that tells a wrong secret from a missing right, and keys may
+		 * be for one prefix alone: list there. */
 		if (options->prefix && *options->prefix)
 			buf_printf(&prefix, "%s/", options->prefix);
 		list.prefix = buf_str(&prefix);
@@ -357,7 +360,8 @@ static int ask(const struct buckets_config *config, const struct options *option
 	return err;
 }
 
-/* A refresh that begins from now on: one that is under way may have been answered before the bucket was made. */
+/* A refresh that begins from now on: one that is under way may have been answered before the bucket
+ * was made. */
 static void wait_refreshed(struct buckets *buckets)
 {
 	uint64_t deadline = now_of(buckets) + WAIT_FOR, wanted = buckets->begun + 1;
@@ -401,11 +405,11 @@ static int load_credentials(void *argument)
 {
 	struct credentials_call *call = argument;
 	int err = settings_credentials(call->config->settings, call->definition, call->options,
-	                               &call->credentials, &call->found, call->error);
+				       &call->credentials, &call->found, call->error);
 
 	if (!err && !call->found)
 		err = credentials_load(&call->credentials, call->options, call->definition->bucket,
-		                       call->error);
+				       call->error);
 	return err;
 }
 
@@ -413,7 +417,8 @@ int buckets_check(const struct buckets_config *config, const struct definition *
 		  uint64_t deadline, struct error *error)
 {
 	struct options options;
-	struct credentials_call call = {.config = config, .definition = definition, .options = &options};
+	struct credentials_call call = {
+		.config = config, .definition = definition, .options = &options};
 	int err = settings_for_volume(config->settings, definition, &options, error);
 
 	if (err)

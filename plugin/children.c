@@ -172,8 +172,7 @@ static void child_end(struct child *child, int status)
 
 static struct child *find(struct children *children, pid_t pid)
 {
-	LIST_FOREACH(node, &children->all)
-	{
+	LIST_FOREACH (node, &children->all) {
 		struct child *child = container_of(node, struct child, node);
 
 		if (child->pid == pid)
@@ -199,8 +198,7 @@ unsigned children_signal_all(struct children *children, int number)
 {
 	unsigned count = 0;
 
-	LIST_FOREACH(node, &children->all)
-	{
+	LIST_FOREACH (node, &children->all) {
 		struct child *child = container_of(node, struct child, node);
 
 		if (child->pid > 0) {
@@ -225,11 +223,11 @@ static int spawn(struct child *child, const struct child_config *config, int out
 {
 	struct proc_fd fds[2 + CHILD_FDS_MAX] = {{output, STDOUT_FILENO}, {errors, STDERR_FILENO}};
 	const struct proc_spec spec = {
-	        .program = config->arguments[0],
-	        .arguments = (char *const *)config->arguments,
-	        .environment = (char *const *)config->environment,
-	        .fds = fds,
-	        .fd_count = 2 + config->fd_count,
+		.program = config->arguments[0],
+		.arguments = (char *const *)config->arguments,
+		.environment = (char *const *)config->environment,
+		.fds = fds,
+		.fd_count = 2 + config->fd_count,
 	};
 	unsigned i;
 
@@ -265,7 +263,8 @@ int child_start(struct children *children, const struct child_config *config, st
 		close(output);
 	if (err) {
 		child_discard(child);
-		return error_set(error, err, "cannot run %s: %s", config->arguments[0], strerror(-err));
+		return error_set(error, err, "cannot run %s: %s", config->arguments[0],
+				 strerror(-err));
 	}
 	*out = child;
 	return 0;
@@ -291,7 +290,8 @@ void child_signal(struct child *child, int number)
 int child_wait(struct child *child, uint64_t deadline)
 {
 	while (child->pid > 0) {
-		if (fiber_wait(&child->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT && child->pid > 0)
+		if (fiber_wait(&child->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT &&
+		    child->pid > 0)
 			return -ETIMEDOUT;
 	}
 	return 0;
@@ -311,8 +311,8 @@ void child_free(struct child *child)
 
 const char *child_describe_status(int status, char *out, size_t size)
 {
-	const struct proc_status parts = {WIFEXITED(status),
-	                                  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)};
+	const struct proc_status parts = {WIFEXITED(status), WIFEXITED(status) ? WEXITSTATUS(status)
+									       : WTERMSIG(status)};
 	struct buf text = BUF_INIT;
 
 	proc_status_put(&parts, &text);

@@ -1,7 +1,8 @@
-/* children.h — the processes that the plugin starts, and the orphans that the kernel gives it as PID 1.
+/* children.h — the processes that the plugin starts, and the orphans that the kernel gives it as
+ * PID 1.
  *
- * Owner thread; the calls that wait belong to fibers. Children get only the environment and the descriptors
- * that they are given, no signal blocked or ignored.
+ * Owner thread; the calls that wait belong to fibers. Children get only the environment and the
+ * descriptors that they are given, no signal blocked or ignored.
  */
 #ifndef PLUGIN_CHILDREN_H
 #define PLUGIN_CHILDREN_H
@@ -22,15 +23,16 @@ struct children;
 struct child;
 
 struct child_config {
-	const char *const *arguments;   /* [0] is the path of the program; NULL-terminated */
+	const char *const *arguments;	/* [0] is the path of the program; NULL-terminated */
 	const char *const *environment; /* NULL-terminated */
-	const int *fds;                 /* become CHILD_FD_FIRST and up; stay the caller's */
+	const int *fds;			/* become CHILD_FD_FIRST and up; stay the caller's */
 	unsigned fd_count;
-	struct buf *output; /* what it writes to stdout, up to the limit of the buffer; NULL: as stderr */
+	struct buf *output; /* what it writes to stdout, up to the limit of the buffer; NULL: as
+			       stderr */
 	/* Each line that it writes to stderr, without the newline. May be NULL. */
 	void (*line)(void *context, const char *line);
-	/* It has ended; status as of waitpid(2). After its last line, before child_wait returns. May be NULL.
-	 * Not called from within child_start. */
+	/* It has ended; status as of waitpid(2). After its last line, before child_wait returns.
+	 * May be NULL. Not called from within child_start. */
 	void (*ended)(void *context, int status);
 	void *context;
 };
@@ -47,11 +49,12 @@ unsigned children_signal_all(struct children *children, int number);
 int children_watch(struct children *children, struct loop_watch *watch);
 void children_unwatch(struct children *children, struct loop_watch *watch);
 
-/* Errors: -errno of pipe or spawn, message set. The strings of config are needed during the call only. */
+/* Errors: -errno of pipe or spawn, message set. The strings of config are needed during the call
+ * only. */
 int child_start(struct children *children, const struct child_config *config, struct child **out,
 		struct error *error);
 bool child_is_running(const struct child *child);
-int child_status(const struct child *child); /* of one that has ended */
+int child_status(const struct child *child);	    /* of one that has ended */
 void child_signal(struct child *child, int number); /* no-op when it has ended */
 /* 0, or -ETIMEDOUT at the deadline. Fiber. */
 int child_wait(struct child *child, uint64_t deadline);

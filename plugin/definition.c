@@ -23,12 +23,14 @@ int definition_check_name(const char *name, struct error *error)
 		return error_set(error, -EINVAL, "the request names no volume");
 	if (strchr(name, '/'))
 		return error_set(error, -EINVAL,
-		                 "volume '%.200s': a name has no '/'; for a part of a bucket give -o bucket=BUCKET "
-		                 "-o prefix=PATH",
-		                 name);
+				 "volume '%.200s': a name has no '/'; for a part of a bucket give "
+				 "-o bucket=BUCKET "
+				 "-o prefix=PATH",
+				 name);
 	for (at = name; *at; at++) {
 		if (iscntrl((unsigned char)*at))
-			return error_set(error, -EINVAL, "a volume's name has no control characters");
+			return error_set(error, -EINVAL,
+					 "a volume's name has no control characters");
 	}
 	definition_put_file_name(name, &file_name);
 	too_long = file_name.failed || file_name.len > DEFINITION_NAME_BYTES_MAX;
@@ -50,12 +52,14 @@ void definition_put_file_name(const char *name, struct buf *out)
 
 static int check_credentials_name(const char *name, struct error *error)
 {
-	static const char accepted[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char accepted[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 	if (*name == '\0' || *name == '.' || strlen(name) > 64 || name[strspn(name, accepted)])
-		return error_set(error, -EINVAL,
-		                 "option 'credentials' is the name of a file in the plugin's credentials "
-		                 "directory: letters, digits, '-', '_' and '.'");
+		return error_set(
+			error, -EINVAL,
+			"option 'credentials' is the name of a file in the plugin's credentials "
+			"directory: letters, digits, '-', '_' and '.'");
 	return 0;
 }
 
@@ -65,11 +69,13 @@ static int refuse_secret(const char *name, struct error *error)
 
 	if (!word || word->origin != WORD_SECRET)
 		return 0;
-	return error_set(error, -EINVAL,
-	                 "option '%.64s': keys are never given for a volume, where docker volume inspect "
-	                 "shows them; write them to s3mount/credentials/NAME in the plugin's state directory "
-	                 "(/var/lib) on each node, and give -o credentials=NAME",
-	                 name);
+	return error_set(
+		error, -EINVAL,
+		"option '%.64s': keys are never given for a volume, where docker volume inspect "
+		"shows them; write them to s3mount/credentials/NAME in the plugin's state "
+		"directory "
+		"(/var/lib) on each node, and give -o credentials=NAME",
+		name);
 }
 
 static int add_option(struct definition *definition, const char *name, const char *value)
@@ -90,7 +96,7 @@ static int add_option(struct definition *definition, const char *name, const cha
 static int take_option(struct definition *definition, const struct definition_option *option,
 		       struct error *error)
 {
-	char **field = NULL;
+	char **field;
 	int err = refuse_secret(option->name, error);
 
 	if (err)
@@ -101,11 +107,11 @@ static int take_option(struct definition *definition, const struct definition_op
 	} else if (strcmp(option->name, "credentials") == 0) {
 		field = &definition->credentials;
 		err = check_credentials_name(option->value, error);
+	} else {
+		return add_option(definition, option->name, option->value);
 	}
 	if (err)
 		return err;
-	if (!field)
-		return add_option(definition, option->name, option->value);
 	free(*field);
 	*field = string_copy(option->value);
 	return *field ? 0 : -ENOMEM;
@@ -116,10 +122,11 @@ static int take_bucket_from_name(struct definition *definition, struct error *er
 	struct error inner = ERROR_INIT;
 
 	if (bucket_name_check(definition->name, &inner))
-		return error_set(error, -EINVAL,
-		                 "volume '%s' names no bucket, and its own name cannot be one (%s); give -o "
-		                 "bucket=BUCKET",
-		                 definition->name, inner.message);
+		return error_set(
+			error, -EINVAL,
+			"volume '%s' names no bucket, and its own name cannot be one (%s); give -o "
+			"bucket=BUCKET",
+			definition->name, inner.message);
 	definition->bucket = string_copy(definition->name);
 	return definition->bucket ? 0 : -ENOMEM;
 }
@@ -132,7 +139,7 @@ int definition_create(struct definition *definition, const char *name,
 
 	if (!err && count > DEFINITION_OPTIONS_MAX)
 		err = error_set(error, -EINVAL, "volume '%s': more than %d options", name,
-		                DEFINITION_OPTIONS_MAX);
+				DEFINITION_OPTIONS_MAX);
 	if (err)
 		return err;
 	memset(definition, 0, sizeof(*definition));
@@ -236,7 +243,8 @@ static int parse_options(struct definition *definition, const struct json *objec
 	if (!definition->options)
 		return -ENOMEM;
 	for (item = json_first(object); item && !err; item = json_next(item))
-		err = json_string(item) ? add_option(definition, json_name(item), json_string(item)) : -EINVAL;
+		err = json_string(item) ? add_option(definition, json_name(item), json_string(item))
+					: -EINVAL;
 	return err;
 }
 
@@ -251,8 +259,9 @@ static int parse_root(struct definition *definition, const struct json *root, st
 	if (json_integer(json_member(root, "version"), &version) || version < 1 || !name || !bucket)
 		return error_set(error, -EINVAL, "it is no definition of a volume");
 	if (version > FORMAT_VERSION)
-		return error_set(error, -EINVAL, "a newer version of the plugin wrote it (format %lld)",
-		                 (long long)version);
+		return error_set(error, -EINVAL,
+				 "a newer version of the plugin wrote it (format %lld)",
+				 (long long)version);
 	if (definition_check_name(name, error) || bucket_name_check(bucket, error) ||
 	    (credentials && check_credentials_name(credentials, error)))
 		return -EINVAL;
@@ -267,13 +276,15 @@ static int parse_root(struct definition *definition, const struct json *root, st
 	return parse_options(definition, json_member(root, "options"));
 }
 
-int definition_parse(struct definition *definition, const char *text, size_t len, struct error *error)
+int definition_parse(struct definition *definition, const char *text, size_t len,
+		     struct error *error)
 {
 	struct json *root = json_parse(text, len);
 	int err;
 
 	memset(definition, 0, sizeof(*definition));
-	err = root ? parse_root(definition, root, error) : error_set(error, -EINVAL, "it is not JSON");
+	err = root ? parse_root(definition, root, error)
+		   : error_set(error, -EINVAL, "it is not JSON");
 	json_free(root);
 	if (err) {
 		definition_free(definition);

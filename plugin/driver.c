@@ -31,10 +31,11 @@ static int no_such_volume(const struct driver *driver, const char *name, struct 
 {
 	const char *problem = buckets_problem(driver->config.list);
 
-	return error_set(error, -ENOENT,
-	                 "no such volume: %.100s (neither created on this node, nor a bucket of the "
-	                 "account)%s%.300s",
-	                 name, *problem ? "; buckets cannot be listed: " : "", problem);
+	return error_set(
+		error, -ENOENT,
+		"no such volume: %.100s (neither created on this node, nor a bucket of the "
+		"account)%s%.300s",
+		name, *problem ? "; buckets cannot be listed: " : "", problem);
 }
 
 /* The volume, or the bucket of that name as one. NULL: there is none, error set. Fiber. */
@@ -66,7 +67,8 @@ static struct entry *find_or_imply(struct driver *driver, const char *name, stru
 }
 
 /* Could any mount with these options work? */
-static int check_options(struct driver *driver, const struct definition *definition, struct error *error)
+static int check_options(struct driver *driver, const struct definition *definition,
+			 struct error *error)
 {
 	struct options options;
 	int err = settings_for_volume(driver->config.mounter.settings, definition, &options, error);
@@ -80,15 +82,17 @@ static int check_bucket(struct driver *driver, const struct definition *definiti
 			struct error *error)
 {
 	struct error inner = ERROR_INIT;
-	int err = buckets_check(&driver->config.buckets, definition, after(driver, CHECK_WAIT), &inner);
+	int err = buckets_check(&driver->config.buckets, definition, after(driver, CHECK_WAIT),
+				&inner);
 
 	if (!err)
 		return 0;
 	if (err == -ENXIO && !named)
 		return error_set(error, err,
-		                 "volume '%s' was given no option bucket, and there is no bucket of that name; "
-		                 "give -o bucket=BUCKET (%s)",
-		                 definition->name, inner.message);
+				 "volume '%s' was given no option bucket, and there is no bucket "
+				 "of that name; "
+				 "give -o bucket=BUCKET (%s)",
+				 definition->name, inner.message);
 	return error_set(error, err, "%s", inner.message);
 }
 
@@ -103,8 +107,8 @@ static bool names_bucket(const struct definition_option *options, size_t count)
 	return false;
 }
 
-/* What is there already: the same again is no error, and a bucket that was in use by its name may get
- * options while nobody uses it. */
+/* What is there already: the same again is no error, and a bucket that was in use by its name may
+ * get options while nobody uses it. */
 static int redefine(struct entry *entry, struct definition *definition, struct error *error)
 {
 	int err;
@@ -113,12 +117,14 @@ static int redefine(struct entry *entry, struct definition *definition, struct e
 		definition_free(definition);
 		return 0;
 	}
-	if (!entry->definition.implied || entry->volume.phase != VOLUME_IDLE || entry->volume.removing) {
+	if (!entry->definition.implied || entry->volume.phase != VOLUME_IDLE ||
+	    entry->volume.removing) {
 		definition_free(definition);
-		return error_set(error, -EEXIST,
-		                 "volume '%s' is there already, with other options; remove it first "
-		                 "(docker volume rm; that keeps the objects)",
-		                 entry->definition.name);
+		return error_set(
+			error, -EEXIST,
+			"volume '%s' is there already, with other options; remove it first "
+			"(docker volume rm; that keeps the objects)",
+			entry->definition.name);
 	}
 	definition_free(&entry->definition);
 	entry->definition = *definition;
@@ -129,8 +135,8 @@ static int redefine(struct entry *entry, struct definition *definition, struct e
 	return err;
 }
 
-int driver_volume_create(struct driver *driver, const char *name, const struct definition_option *options,
-			 size_t count, struct error *error)
+int driver_volume_create(struct driver *driver, const char *name,
+			 const struct definition_option *options, size_t count, struct error *error)
 {
 	struct definition definition;
 	struct entry *entry;
@@ -158,7 +164,8 @@ int driver_volume_create(struct driver *driver, const char *name, const struct d
 	if (!entry)
 		return out_of_memory(error);
 	entry_hold(entry);
-	err = map_put(driver->entries, name, entry, NULL) ? out_of_memory(error) : entry_save(entry, error);
+	err = map_put(driver->entries, name, entry, NULL) ? out_of_memory(error)
+							  : entry_save(entry, error);
 	if (err) {
 		map_remove(driver->entries, name);
 		entry->gone = true;
@@ -183,7 +190,7 @@ int driver_mount(struct driver *driver, const char *name, const char *id, const 
 	err = volume_reference(&entry->volume, id);
 	if (err)
 		return error_set(error, err, "volume '%s' cannot be used: %s", name,
-		                 err == -EBUSY ? "it is being removed" : strerror(-err));
+				 err == -EBUSY ? "it is being removed" : strerror(-err));
 	entry_hold(entry);
 	entry_wake(entry);
 	err = entry_wait_mounted(entry, deadline, error);
@@ -205,7 +212,8 @@ void driver_unmount(struct driver *driver, const char *name, const char *id)
 	entry_hold(entry);
 	entry_unreference(entry, id);
 	while (!entry->gone && entry->volume.reference_count == 0 &&
-	       (entry->volume.phase == VOLUME_MOUNTED || entry->volume.phase == VOLUME_UNMOUNTING)) {
+	       (entry->volume.phase == VOLUME_MOUNTED ||
+		entry->volume.phase == VOLUME_UNMOUNTING)) {
 		if (fiber_wait(&entry->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT)
 			break;
 	}
@@ -232,10 +240,11 @@ static int upload_what_is_left(struct entry *entry, uint64_t deadline, struct er
 	err = entry_recover(entry, deadline, &inner);
 	if (!err)
 		return 0;
-	return error_set(error, -EBUSY,
-	                 "volume '%s' may have changes that are not in S3, and they cannot be uploaded now: "
-	                 "%s; to give them up, remove %s on this node",
-	                 entry->definition.name, inner.message, entry->cache);
+	return error_set(
+		error, -EBUSY,
+		"volume '%s' may have changes that are not in S3, and they cannot be uploaded now: "
+		"%s; to give them up, remove %s on this node",
+		entry->definition.name, inner.message, entry->cache);
 }
 
 static int wait_removed(struct entry *entry, uint64_t deadline, struct error *error)
@@ -251,9 +260,11 @@ static int wait_removed(struct entry *entry, uint64_t deadline, struct error *er
 		return error_set(error, entry->last_error.code, "volume '%s' is not removed: %s",
 				 entry->definition.name, entry->last_error.message);
 	return error_set(error, -EBUSY,
-			 "volume '%s' has changes that are not in S3 yet (%s); try again later, or remove %s on "
+			 "volume '%s' has changes that are not in S3 yet (%s); try again later, or "
+			 "remove %s on "
 			 "this node to give them up",
-			 entry->definition.name, volume_phase_name(entry->volume.phase), entry->cache);
+			 entry->definition.name, volume_phase_name(entry->volume.phase),
+			 entry->cache);
 }
 
 int driver_remove(struct driver *driver, const char *name, struct error *error)
@@ -263,7 +274,9 @@ int driver_remove(struct driver *driver, const char *name, struct error *error)
 	int err;
 
 	if (!entry) /* a bucket that was never used here: nothing of it is on this node */
-		return buckets_find(driver->config.list, name) ? 0 : no_such_volume(driver, name, error);
+		return buckets_find(driver->config.list, name)
+			       ? 0
+			       : no_such_volume(driver, name, error);
 	entry_hold(entry);
 	/* The engine asks only when no container refers to it. */
 	volume_unreference_all(&entry->volume);
@@ -285,7 +298,8 @@ static char *effective_options(const struct entry *entry, struct error *error)
 	struct buf list = BUF_INIT;
 	char *text = NULL;
 
-	if (settings_for_volume(entry->driver->config.mounter.settings, &entry->definition, &options, error))
+	if (settings_for_volume(entry->driver->config.mounter.settings, &entry->definition,
+				&options, error))
 		return NULL;
 	if (options_format(&options, OPTION_IN_VOLUME, &list) == 0)
 		text = buf_steal(&list);
@@ -304,17 +318,17 @@ static char *format_entry(struct entry *entry)
 	struct error error = ERROR_INIT;
 	char *options = effective_options(entry, &error), *text;
 	const struct route_status status = {
-	        .state = volume_phase_name(entry->volume.phase),
-	        .references = volume_references(&entry->volume),
-	        .bucket = entry->definition.bucket,
-	        .options = options,
-	        .credentials = entry->definition.credentials,
-	        .last_error = entry->last_error.message,
-	        .warning = error.message,
-	        .mount = entry->status,
+		.state = volume_phase_name(entry->volume.phase),
+		.references = volume_references(&entry->volume),
+		.bucket = entry->definition.bucket,
+		.options = options,
+		.credentials = entry->definition.credentials,
+		.last_error = entry->last_error.message,
+		.warning = error.message,
+		.mount = entry->status,
 	};
 	const struct route_volume volume = {entry->definition.name, mountpoint_of(entry),
-	                                    entry->definition.created_at, &status};
+					    entry->definition.created_at, &status};
 
 	entry_refresh_status(entry);
 	text = routes_format_volume(&volume);
@@ -325,12 +339,14 @@ static char *format_entry(struct entry *entry)
 char *driver_get(struct driver *driver, const char *name, struct error *error)
 {
 	struct entry *entry = entry_find(driver, name);
-	const struct route_status status = {.state = volume_phase_name(VOLUME_IDLE), .bucket = name};
+	const struct route_status status = {.state = volume_phase_name(VOLUME_IDLE),
+					    .bucket = name};
 	struct route_volume volume = {name, "", 0, &status};
 	const struct bucket *bucket;
 	char *text;
 
-	if (!entry && (definition_check_name(name, error) || !buckets_find(driver->config.list, name))) {
+	if (!entry &&
+	    (definition_check_name(name, error) || !buckets_find(driver->config.list, name))) {
 		no_such_volume(driver, name, error);
 		return NULL;
 	}
@@ -374,13 +390,14 @@ char *driver_list(struct driver *driver, struct error *error)
 	while (volumes && map_next(driver->entries, &position, NULL, NULL, &value)) {
 		struct entry *entry = value;
 
-		volumes[count++] = (struct route_volume){entry->definition.name, mountpoint_of(entry),
-		                                         entry->definition.created_at, NULL};
+		volumes[count++] = (struct route_volume){entry->definition.name,
+							 mountpoint_of(entry),
+							 entry->definition.created_at, NULL};
 	}
 	for (i = 0; volumes && i < bucket_count; i++) {
 		if (!entry_find(driver, list[i].name))
-			volumes[count++] =
-			        (struct route_volume){list[i].name, "", list[i].created_at, NULL};
+			volumes[count++] = (struct route_volume){list[i].name, "",
+								 list[i].created_at, NULL};
 	}
 	if (volumes)
 		text = routes_format_list(volumes, count);
@@ -415,6 +432,7 @@ void driver_stop(struct driver *driver, uint64_t deadline)
 		fiber_sleep_until(after(driver, pause), WAIT_PLAIN);
 	mark_clean_caches(driver);
 	if (children_signal_all(children, SIGKILL) > 0)
-		log_warning("mounts that did not end in time were killed; what they had accepted is in their "
-		            "caches");
+		log_warning("mounts that did not end in time were killed; what they had accepted "
+			    "is in their "
+			    "caches");
 }

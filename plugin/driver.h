@@ -1,10 +1,11 @@
 /* driver.h — the volumes of this node, and what the engine can ask for.
  *
- * Get, List and Path are answered from memory. Mount, Unmount, Create and Remove wait for what they cause, in
- * a fiber of their own, and never for what another volume is busy with.
+ * Get, List and Path are answered from memory. Mount, Unmount, Create and Remove wait for what they
+ * cause, in a fiber of their own, and never for what another volume is busy with.
  *
- * Each volume has at most one keeper: a fiber that does what volume_next says, one thing after the other, and
- * ends when there is nothing to do. Everybody else changes the state, wakes the keeper, and waits to see.
+ * Each volume has at most one keeper: a fiber that does what volume_next says, one thing after the
+ * other, and ends when there is nothing to do. Everybody else changes the state, wakes the keeper,
+ * and waits to see.
  *
  * Owner thread; the calls that say so belong to fibers.
  */
@@ -31,9 +32,11 @@ void driver_start(struct driver *driver);
 /* Ends all mounts, at most until the deadline. Fiber. */
 void driver_stop(struct driver *driver, uint64_t deadline);
 
-/* Errors: -EEXIST (there already, with other options), and what keeps the bucket from being used. Fiber. */
-int driver_volume_create(struct driver *driver, const char *name, const struct definition_option *options,
-			 size_t count, struct error *error);
+/* Errors: -EEXIST (there already, with other options), and what keeps the bucket from being used.
+ * Fiber. */
+int driver_volume_create(struct driver *driver, const char *name,
+			 const struct definition_option *options, size_t count,
+			 struct error *error);
 /* Takes the volume away from this node; never an object from the bucket.
  * Errors: -ENOENT, -EBUSY (changes that are not in S3 yet). Fiber. */
 int driver_remove(struct driver *driver, const char *name, struct error *error);

@@ -12,7 +12,7 @@
 #include "plugin/state.h"
 
 #define RECOVER_TIMEOUT (60 * NSEC_PER_SEC)
-#define RECOVER_PAUSE   (15 * NSEC_PER_SEC)
+#define RECOVER_PAUSE	(15 * NSEC_PER_SEC)
 
 static char *below(const char *directory, const char *name)
 {
@@ -49,7 +49,8 @@ static int load_definition(void *context, const char *name)
 		return 0;
 	}
 	entry = entry_create(driver, &definition);
-	return entry && !map_put(driver->entries, entry->definition.name, entry, NULL) ? 0 : -ENOMEM;
+	return entry && !map_put(driver->entries, entry->definition.name, entry, NULL) ? 0
+										       : -ENOMEM;
 }
 
 /* A bucket that was in use by its name has no definition, but it has a cache. */
@@ -140,7 +141,8 @@ static int load(struct driver *driver, struct error *error)
 	if (!err)
 		err = load_caches(driver);
 	if (err)
-		return error_set(error, err, "cannot read %s: %s", driver->definitions, strerror(-err));
+		return error_set(error, err, "cannot read %s: %s", driver->definitions,
+				 strerror(-err));
 	log_info("%zu volumes are known in %s", map_count(driver->entries), driver->definitions);
 	return 0;
 }
@@ -152,6 +154,7 @@ int driver_create(struct driver **out, const struct driver_config *config, struc
 
 	if (!driver)
 		return error_set(error, -ENOMEM, "out of memory");
+	*out = driver; /* the caller's, also when the rest fails */
 	driver->config = *config;
 	driver->executor = config->mounter.executor;
 	driver->entries = map_create();
@@ -160,7 +163,6 @@ int driver_create(struct driver **out, const struct driver_config *config, struc
 	if (!driver->entries || !driver->definitions || !driver->caches)
 		return error_set(error, -ENOMEM, "out of memory");
 	detach_dead_mounts(driver);
-	*out = driver;
 	return load(driver, error);
 }
 
@@ -173,10 +175,12 @@ static void recover(void *argument)
 
 	do {
 		error = (struct error)ERROR_INIT;
-		err = entry_recover(entry, executor_monotonic(entry->driver->executor) + RECOVER_TIMEOUT,
+		err = entry_recover(entry,
+				    executor_monotonic(entry->driver->executor) + RECOVER_TIMEOUT,
 				    &error);
 		if (err && !entry->gone)
-			fiber_sleep_until(executor_monotonic(entry->driver->executor) + RECOVER_PAUSE,
+			fiber_sleep_until(executor_monotonic(entry->driver->executor) +
+						  RECOVER_PAUSE,
 					  WAIT_PLAIN);
 	} while (err && !entry->gone && !entry->volume.removing && !entry->driver->stopping);
 	entry_release(entry);

@@ -93,7 +93,7 @@ static int save(void *argument)
 int entry_save(struct entry *entry, struct error *error)
 {
 	struct save_call call = {entry->driver->definitions, entry->file_name,
-	                         definition_format(&entry->definition), error};
+				 definition_format(&entry->definition), error};
 	int err;
 
 	if (!call.text)
@@ -109,13 +109,16 @@ int entry_wait_mounted(struct entry *entry, uint64_t deadline, struct error *err
 
 	while (entry->volume.phase != VOLUME_MOUNTED) {
 		if (entry->gone || entry->volume.removing)
-			return error_set(error, -EBUSY, "volume '%s' is being removed", entry->definition.name);
+			return error_set(error, -EBUSY, "volume '%s' is being removed",
+					 entry->definition.name);
 		if (entry->attempts != seen && entry->attempt_error.code)
-			return error_set(error, entry->attempt_error.code, "%s", entry->attempt_error.message);
+			return error_set(error, entry->attempt_error.code, "%s",
+					 entry->attempt_error.message);
 		seen = entry->attempts;
 		if (fiber_wait(&entry->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT)
 			return error_set(error, -ETIMEDOUT, "volume '%s' is not ready: %s",
-					 entry->definition.name, volume_phase_name(entry->volume.phase));
+					 entry->definition.name,
+					 volume_phase_name(entry->volume.phase));
 	}
 	return 0;
 }
@@ -126,7 +129,8 @@ int entry_recover(struct entry *entry, uint64_t deadline, struct error *error)
 	int err = volume_reference(&entry->volume, id);
 
 	if (err)
-		return error_set(error, err, "volume '%s': %s", entry->definition.name, strerror(-err));
+		return error_set(error, err, "volume '%s': %s", entry->definition.name,
+				 strerror(-err));
 	entry_hold(entry);
 	entry_wake(entry);
 	err = entry_wait_mounted(entry, deadline, error);

@@ -1,7 +1,8 @@
-/* entry.h — one volume of the driver: its definition, its state, its process. Internal to driver and keeper.
+/* entry.h — one volume of the driver: its definition, its state, its process. Internal to driver
+ * and keeper.
  *
- * An entry lives in the driver's map from its first use to its removal, and beyond that while a fiber holds
- * it. Owner thread.
+ * An entry lives in the driver's map from its first use to its removal, and beyond that while a
+ * fiber holds it. Owner thread.
  */
 #ifndef PLUGIN_ENTRY_H
 #define PLUGIN_ENTRY_H
@@ -30,15 +31,15 @@ struct entry {
 	struct mount_process *process; /* NULL: none */
 
 	unsigned holders; /* fibers that use the entry */
-	bool gone;        /* not in the map any more */
-	bool kept;        /* a keeper runs */
+	bool gone;	  /* not in the map any more */
+	bool kept;	  /* a keeper runs */
 	struct timer retry;
 	struct wait_queue changed; /* anything above or below */
 
-	unsigned attempts;          /* mounts that ended, well or not */
+	unsigned attempts;	    /* mounts that ended, well or not */
 	struct error attempt_error; /* of the last one */
 	struct error last_error;    /* stays until a mount succeeds */
-	bool ended_clean;           /* the process has ended with everything in S3 */
+	bool ended_clean;	    /* the process has ended with everything in S3 */
 
 	char *status; /* JSON of the process, may be NULL */
 	uint64_t status_at;
@@ -56,11 +57,11 @@ void entry_release(struct entry *entry); /* may free it */
 /* Writes the definition. Fiber. */
 int entry_save(struct entry *entry, struct error *error);
 
-/* Waits until the volume is mounted, or an attempt that ends meanwhile has failed, whoever began it.
- * Errors: -ETIMEDOUT, -EBUSY (being removed), that of the attempt; message set. Fiber. */
+/* Waits until the volume is mounted, or an attempt that ends meanwhile has failed, whoever began
+ * it. Errors: -ETIMEDOUT, -EBUSY (being removed), that of the attempt; message set. Fiber. */
 int entry_wait_mounted(struct entry *entry, uint64_t deadline, struct error *error);
-/* Mounts and unmounts, by which s3mount uploads what a former process has left in the cache; the unmount is
- * not waited for. Errors as above. Fiber. */
+/* Mounts and unmounts, by which s3mount uploads what a former process has left in the cache; the
+ * unmount is not waited for. Errors as above. Fiber. */
 int entry_recover(struct entry *entry, uint64_t deadline, struct error *error);
 /* One use less, and lets the keeper look. */
 void entry_unreference(struct entry *entry, const char *id);

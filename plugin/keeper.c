@@ -7,10 +7,11 @@
 #include "plugin/entry.h"
 #include "plugin/state.h"
 
-/* The engine gives up after 30 s when a plugin was enabled by the client, and then never says Unmount. */
-#define MOUNT_TIMEOUT   (22 * NSEC_PER_SEC)
+/* The engine gives up after 30 s when a plugin was enabled by the client, and then never says
+ * Unmount. */
+#define MOUNT_TIMEOUT	(22 * NSEC_PER_SEC)
 #define UNMOUNT_TIMEOUT (18 * NSEC_PER_SEC)
-#define END_TIMEOUT     (5 * NSEC_PER_SEC) /* of the predecessor, out of the 24 s of a Mount */
+#define END_TIMEOUT	(5 * NSEC_PER_SEC) /* of the predecessor, out of the 24 s of a Mount */
 
 static uint64_t after(const struct entry *entry, uint64_t nanoseconds)
 {
@@ -21,7 +22,7 @@ static void event(struct entry *entry, enum volume_event what)
 {
 	if (volume_event(&entry->volume, what, after(entry, 0)))
 		log_error("%s: event %d in phase '%s'", entry->definition.name, what,
-		          volume_phase_name(entry->volume.phase));
+			  volume_phase_name(entry->volume.phase));
 	wait_wake_all(&entry->changed);
 }
 
@@ -41,7 +42,8 @@ static void process_gone(struct entry *entry)
 	entry->process = NULL;
 	free(entry->status);
 	entry->status = NULL;
-	if (entry->ended_clean && worker_run(entry->driver->config.mounter.worker, mark_clean, entry))
+	if (entry->ended_clean &&
+	    worker_run(entry->driver->config.mounter.worker, mark_clean, entry))
 		log_debug("%s: its cache is not marked as clean", entry->definition.name);
 	entry->ended_clean = false;
 }
@@ -58,7 +60,7 @@ static void on_ended(void *context, int status)
 	} else if (entry->volume.phase == VOLUME_MOUNTED) {
 		child_describe_status(status, how, sizeof(how));
 		log_error("%s: s3mount %s; containers that use the volume have to be restarted",
-		          entry->definition.name, how);
+			  entry->definition.name, how);
 		entry->last_error = (struct error)ERROR_INIT;
 		error_set(&entry->last_error, -EIO, "s3mount %s", how);
 		event(entry, VOLUME_EVENT_PROCESS_ENDED);
@@ -72,19 +74,19 @@ static void on_ended(void *context, int status)
 static void do_mount(struct entry *entry)
 {
 	struct mount_plan plan = {
-	        .volume = entry->definition.name,
-	        .definition = &entry->definition,
-	        .directory = entry->directory,
-	        .cache = entry->cache,
-	        .ended = on_ended,
-	        .context = entry,
+		.volume = entry->definition.name,
+		.definition = &entry->definition,
+		.directory = entry->directory,
+		.cache = entry->cache,
+		.ended = on_ended,
+		.context = entry,
 	};
 	struct error error = ERROR_INIT;
 	int err;
 
 	process_gone(entry);
-	err = mount_start(&entry->driver->config.mounter, &plan, after(entry, MOUNT_TIMEOUT), &entry->process,
-	                  &error);
+	err = mount_start(&entry->driver->config.mounter, &plan, after(entry, MOUNT_TIMEOUT),
+			  &entry->process, &error);
 	entry->attempts++;
 	entry->attempt_error = error;
 	if (err) {
@@ -110,7 +112,7 @@ static void do_unmount(struct entry *entry)
 		return;
 	}
 	log_warning("%s: unmounted; what is not in S3 yet goes on in the background",
-	            entry->definition.name);
+		    entry->definition.name);
 	event(entry, VOLUME_EVENT_DRAINING);
 }
 
@@ -170,7 +172,8 @@ static void do_forget(struct entry *entry)
 	wait_wake_all(&entry->changed);
 }
 
-/* One step; false: nothing to do, found out without a wait: who wakes the keeper now starts a new one. */
+/* One step; false: nothing to do, found out without a wait: who wakes the keeper now starts a new
+ * one. */
 static bool step(struct entry *entry)
 {
 	uint64_t wake_at;

@@ -1,4 +1,5 @@
-/* main.c — s3mount-plugin: the process, its threads and signals. Mostly it is PID 1 of a container. */
+/* main.c — s3mount-plugin: the process, its threads and signals. Mostly it is PID 1 of a container.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -78,7 +79,8 @@ static int open_signals(struct plugin *plugin)
 	signal(SIGPIPE, SIG_IGN);
 	plugin->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	plugin->signals.ready = on_signal;
-	return plugin->signals.fd < 0 ? -errno : loop_watch(plugin->loop, &plugin->signals, EPOLLIN);
+	return plugin->signals.fd < 0 ? -errno
+				      : loop_watch(plugin->loop, &plugin->signals, EPOLLIN);
 }
 
 static int build(struct plugin *plugin, struct error *error)
@@ -92,15 +94,16 @@ static int build(struct plugin *plugin, struct error *error)
 		return error_set(error, err, "cannot start: %s", strerror(-err));
 	plugin->executor = loop_executor(plugin->loop);
 	plugin->pool = fiber_pool_create(plugin->executor, FIBERS_MAX, FIBER_STACK);
-	err = plugin->pool ? worker_create(&plugin->worker, plugin->executor, WORKER_THREADS) : -ENOMEM;
+	err = plugin->pool ? worker_create(&plugin->worker, plugin->executor, WORKER_THREADS)
+			   : -ENOMEM;
 	if (!err)
 		err = children_create(&plugin->children, plugin->loop);
 	if (err)
 		return error_set(error, err, "cannot start: %s", strerror(-err));
 	config.mounter = (struct mounter_config){plugin->executor, plugin->pool, plugin->worker,
-	                                         plugin->children, &plugin->settings};
+						 plugin->children, &plugin->settings};
 	config.buckets = (struct buckets_config){plugin->executor, plugin->pool, plugin->worker,
-	                                         &plugin->settings};
+						 &plugin->settings};
 	err = buckets_create(&plugin->buckets, &config.buckets);
 	if (err)
 		return error_set(error, err, "out of memory");
@@ -130,7 +133,7 @@ static int run(struct plugin *plugin, int listen_fd, struct error *error)
 		return err;
 	if (plugin->settings.problem.code)
 		log_error("volumes cannot be used until docker plugin set has put this right: %s",
-		          plugin->settings.problem.message);
+			  plugin->settings.problem.message);
 	if (fiber_start(plugin->pool, start, plugin))
 		return error_set(error, -ENOMEM, "out of memory");
 	loop_run(plugin->loop);
@@ -150,8 +153,8 @@ int main(int argc, char *argv[])
 	}
 	log_open("s3mount-plugin", LOG_TARGET_STDERR, NULL, LOG_LEVEL_INFO);
 	process_harden();
-	/* Before anything else: an engine that finds no socket gives up after some seconds, until its next
-	 * start. What connects now waits for server_start. */
+	/* Before anything else: an engine that finds no socket gives up after some seconds, until
+	 * its next start. What connects now waits for server_start. */
 	listen_fd = server_listen(socket, &error);
 	if (listen_fd < 0 || settings_load(&plugin.settings)) {
 		log_error("%s", error.message[0] ? error.message : "out of memory");
@@ -165,6 +168,7 @@ int main(int argc, char *argv[])
 	}
 	unlink(socket);
 	log_info("ended");
-	/* Requests may be under way in threads of libraries; there is nothing left that must end in order. */
+	/* Requests may be under way in threads of libraries; there is nothing left that must end in
+	 * order. */
 	_exit(EXIT_SUCCESS);
 }

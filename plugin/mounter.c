@@ -47,7 +47,8 @@ struct mount_process {
 	struct wait_queue changed;
 };
 
-/* "s3mount: info: text" as its log writes it, "s3mount: text" as its last words, or what a library says. */
+/* "s3mount: info: text" as its log writes it, "s3mount: text" as its last words, or what a library
+ * says. */
 static void on_line(void *context, const char *line)
 {
 	static const char *const names[] = {"error: ", "warning: ", "info: ", "debug: "};
@@ -112,7 +113,7 @@ struct preparation {
 	struct credentials credentials;
 	bool has_keys;
 	struct buf list; /* for -o */
-	bool was_clean;  /* the cache, before */
+	bool was_clean;	 /* the cache, before */
 	int keys_fd;
 	struct error *error;
 };
@@ -126,7 +127,7 @@ static int make_keys_file(struct preparation *preparation)
 	if (fd < 0)
 		return error_set(preparation->error, -errno, "memfd_create: %s", strerror(errno));
 	buf_printf(&text, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
-	           keys->access_key, keys->secret_key);
+		   keys->access_key, keys->secret_key);
 	if (keys->session_token)
 		buf_printf(&text, "aws_session_token = %s\n", keys->session_token);
 	if (text.failed)
@@ -134,14 +135,15 @@ static int make_keys_file(struct preparation *preparation)
 	else if (write(fd, text.data, text.len) != (ssize_t)text.len)
 		err = errno ? -errno : -EIO;
 	else if (fchmod(fd, 0400) ||
-	         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL))
+		 fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL))
 		err = -errno;
 	if (text.data)
 		explicit_bzero(text.data, text.len);
 	buf_free(&text);
 	if (err) {
 		close(fd);
-		return error_set(preparation->error, err, "the keys cannot be passed on: %s", strerror(-err));
+		return error_set(preparation->error, err, "the keys cannot be passed on: %s",
+				 strerror(-err));
 	}
 	preparation->keys_fd = fd;
 	return 0;
@@ -163,8 +165,9 @@ static int make_list(struct preparation *preparation)
 	if (err)
 		return error_set(preparation->error, err, "out of memory");
 	buf_printf(&preparation->list, "%scache=%s", preparation->list.len ? "," : "",
-	           preparation->plan->cache);
-	return preparation->list.failed ? error_set(preparation->error, -ENOMEM, "out of memory") : 0;
+		   preparation->plan->cache);
+	return preparation->list.failed ? error_set(preparation->error, -ENOMEM, "out of memory")
+					: 0;
 }
 
 static int prepare(void *argument)
@@ -178,7 +181,7 @@ static int prepare(void *argument)
 	if (err)
 		return err;
 	err = settings_credentials(settings, plan->definition, &preparation->options,
-	                           &preparation->credentials, &preparation->has_keys, error);
+				   &preparation->credentials, &preparation->has_keys, error);
 	if (!err)
 		err = make_list(preparation);
 	if (!err && preparation->has_keys)
@@ -227,10 +230,12 @@ static void preparation_free(struct preparation *preparation)
 }
 
 /* Nothing of the plugin's own environment but what concerns the way to S3. */
-static void put_environment(const struct preparation *preparation, const char **out, struct buf *buffers)
+static void put_environment(const struct preparation *preparation, const char **out,
+			    struct buf *buffers)
 {
-	static const char *const passed[] = {"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy",
-	                                     "NO_PROXY",    "no_proxy",    "SSL_CERT_FILE", "SSL_CERT_DIR"};
+	static const char *const passed[] = {"HTTPS_PROXY",   "https_proxy", "HTTP_PROXY",
+					     "http_proxy",    "NO_PROXY",    "no_proxy",
+					     "SSL_CERT_FILE", "SSL_CERT_DIR"};
 	size_t i, count = 0, used = 0;
 
 	out[count++] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -242,7 +247,7 @@ static void put_environment(const struct preparation *preparation, const char **
 		out[count++] = "AWS_PROFILE=default";
 	} else {
 		buf_printf(&buffers[used], "AWS_SHARED_CREDENTIALS_FILE=%s",
-		           getenv("AWS_SHARED_CREDENTIALS_FILE"));
+			   getenv("AWS_SHARED_CREDENTIALS_FILE"));
 		out[count++] = buf_str(&buffers[used++]);
 		buf_printf(&buffers[used], "AWS_CONFIG_FILE=%s", getenv("AWS_CONFIG_FILE"));
 		out[count++] = buf_str(&buffers[used++]);
@@ -279,20 +284,21 @@ static int open_ready(struct mount_process *process, int *write_end, struct erro
 	return 0;
 }
 
-static int launch(struct mount_process *process, const struct preparation *preparation, struct error *error)
+static int launch(struct mount_process *process, const struct preparation *preparation,
+		  struct error *error)
 {
 	const struct mount_plan *plan = preparation->plan;
 	struct buf buffers[VARIABLES_MAX] = {{0}}, ready_text = BUF_INIT;
 	const char *environment[VARIABLES_MAX + 1], *arguments[ARGUMENTS_MAX];
 	int fds[] = {-1, preparation->keys_fd};
 	struct child_config child = {
-	        .arguments = arguments,
-	        .environment = environment,
-	        .fds = fds,
-	        .fd_count = preparation->has_keys ? 2 : 1,
-	        .line = on_line,
-	        .ended = on_ended,
-	        .context = process,
+		.arguments = arguments,
+		.environment = environment,
+		.fds = fds,
+		.fd_count = preparation->has_keys ? 2 : 1,
+		.line = on_line,
+		.ended = on_ended,
+		.context = process,
 	};
 	size_t i = 0;
 	int err = open_ready(process, &fds[0], error);
@@ -325,16 +331,18 @@ static int await(struct mount_process *process, uint64_t deadline, struct error 
 	char how[64];
 
 	while (!process->ready && child_is_running(process->child)) {
-		if (fiber_wait(&process->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT && !process->ready)
+		if (fiber_wait(&process->changed, deadline, WAIT_PLAIN) == -ETIMEDOUT &&
+		    !process->ready)
 			return error_set(error, -ETIMEDOUT, "s3mount was not ready in time%s%s",
-			                 process->last_line[0] ? "; it said last: " : "", process->last_line);
+					 process->last_line[0] ? "; it said last: " : "",
+					 process->last_line);
 	}
 	if (process->ready)
 		return 0;
 	if (process->last_line[0])
 		return error_set(error, -EIO, "%s%s", process->last_line, process->library_line);
 	return error_set(error, -EIO, "s3mount %s without a word",
-	                 child_describe_status(child_status(process->child), how, sizeof(how)));
+			 child_describe_status(child_status(process->child), how, sizeof(how)));
 }
 
 void mount_free(struct mount_process *process)
@@ -351,16 +359,18 @@ static void give_up(struct mount_process *process)
 {
 	if (process->child && child_is_running(process->child)) {
 		child_signal(process->child, SIGKILL);
-		child_wait(process->child, executor_monotonic(process->config.executor) + KILL_TIMEOUT);
+		child_wait(process->child,
+			   executor_monotonic(process->config.executor) + KILL_TIMEOUT);
 	}
 	mount_detach(&process->config, process->directory);
 	mount_free(process);
 }
 
-int mount_start(const struct mounter_config *config, const struct mount_plan *plan, uint64_t deadline,
-		struct mount_process **out, struct error *error)
+int mount_start(const struct mounter_config *config, const struct mount_plan *plan,
+		uint64_t deadline, struct mount_process **out, struct error *error)
 {
-	struct preparation preparation = {.config = config, .plan = plan, .keys_fd = -1, .error = error};
+	struct preparation preparation = {
+		.config = config, .plan = plan, .keys_fd = -1, .error = error};
 	struct mount_process *process = calloc(1, sizeof(*process));
 	int err;
 
@@ -374,7 +384,7 @@ int mount_start(const struct mounter_config *config, const struct mount_plan *pl
 	wait_queue_init(&process->changed);
 	process->directory = strdup(plan->directory);
 	err = process->directory ? worker_run(config->worker, prepare, &preparation)
-	                         : error_set(error, -ENOMEM, "out of memory");
+				 : error_set(error, -ENOMEM, "out of memory");
 	if (!err)
 		err = launch(process, &preparation, error);
 	preparation_free(&preparation);
@@ -446,11 +456,11 @@ bool mount_is_running(const struct mount_process *process)
 char *mount_status(struct mount_process *process)
 {
 	const char *const arguments[] = {process->config.settings->program, "status", "--json",
-	                                 process->directory, NULL};
+					 process->directory, NULL};
 	const char *const environment[] = {"PATH=/usr/bin:/bin", NULL};
 	struct buf output = BUF_INIT;
 	struct child_config config = {
-	        .arguments = arguments, .environment = environment, .output = &output};
+		.arguments = arguments, .environment = environment, .output = &output};
 	struct executor *executor = process->config.executor;
 	struct child *child;
 	char *text = NULL;

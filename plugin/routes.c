@@ -12,15 +12,15 @@ static const struct route_spec {
 	enum route route;
 	bool has_body, has_name, has_id;
 } specs[] = {
-        {"/Plugin.Activate", ROUTE_ACTIVATE, false, false, false},
-        {"/VolumeDriver.Create", ROUTE_CREATE, true, true, false},
-        {"/VolumeDriver.Remove", ROUTE_REMOVE, true, true, false},
-        {"/VolumeDriver.Mount", ROUTE_MOUNT, true, true, true},
-        {"/VolumeDriver.Unmount", ROUTE_UNMOUNT, true, true, true},
-        {"/VolumeDriver.Path", ROUTE_PATH, true, true, false},
-        {"/VolumeDriver.Get", ROUTE_GET, true, true, false},
-        {"/VolumeDriver.List", ROUTE_LIST, false, false, false},
-        {"/VolumeDriver.Capabilities", ROUTE_CAPABILITIES, false, false, false},
+	{"/Plugin.Activate", ROUTE_ACTIVATE, false, false, false},
+	{"/VolumeDriver.Create", ROUTE_CREATE, true, true, false},
+	{"/VolumeDriver.Remove", ROUTE_REMOVE, true, true, false},
+	{"/VolumeDriver.Mount", ROUTE_MOUNT, true, true, true},
+	{"/VolumeDriver.Unmount", ROUTE_UNMOUNT, true, true, true},
+	{"/VolumeDriver.Path", ROUTE_PATH, true, true, false},
+	{"/VolumeDriver.Get", ROUTE_GET, true, true, false},
+	{"/VolumeDriver.List", ROUTE_LIST, false, false, false},
+	{"/VolumeDriver.Capabilities", ROUTE_CAPABILITIES, false, false, false},
 };
 
 static const struct route_spec *find_spec(const char *path)
@@ -50,7 +50,8 @@ static int parse_options(struct route_call *call, const struct json *object, str
 		struct definition_option *option = &call->options[call->option_count];
 
 		if (!json_string(item))
-			return error_set(error, -EINVAL, "option '%.64s' is no string", json_name(item));
+			return error_set(error, -EINVAL, "option '%.64s' is no string",
+					 json_name(item));
 		option->name = string_copy(json_name(item));
 		option->value = string_copy(json_string(item));
 		call->option_count++;
@@ -60,8 +61,8 @@ static int parse_options(struct route_call *call, const struct json *object, str
 	return 0;
 }
 
-static int parse_members(struct route_call *call, const struct route_spec *spec, const struct json *root,
-			 struct error *error)
+static int parse_members(struct route_call *call, const struct route_spec *spec,
+			 const struct json *root, struct error *error)
 {
 	const char *name = json_string(json_member(root, "Name"));
 	const char *id = json_string(json_member(root, "ID"));
@@ -73,12 +74,14 @@ static int parse_members(struct route_call *call, const struct route_spec *spec,
 		return -ENOMEM;
 	if (spec->has_id) {
 		if (!id || !*id)
-			return error_set(error, -EINVAL, "the request for volume '%.100s' has no ID", name);
+			return error_set(error, -EINVAL,
+					 "the request for volume '%.100s' has no ID", name);
 		call->id = string_copy(id);
 		if (!call->id)
 			return -ENOMEM;
 	}
-	return spec->route == ROUTE_CREATE ? parse_options(call, json_member(root, "Opts"), error) : 0;
+	return spec->route == ROUTE_CREATE ? parse_options(call, json_member(root, "Opts"), error)
+					   : 0;
 }
 
 int routes_parse(struct route_call *call, const char *path, const char *body, size_t len,
@@ -90,14 +93,16 @@ int routes_parse(struct route_call *call, const char *path, const char *body, si
 
 	memset(call, 0, sizeof(*call));
 	if (!spec)
-		return error_set(error, -ENOENT, "'%.100s' is not part of the volume driver protocol", path);
+		return error_set(error, -ENOENT,
+				 "'%.100s' is not part of the volume driver protocol", path);
 	call->route = spec->route;
 	if (!spec->has_body)
 		return 0;
 	if (body[strspn(body, " \t\r\n")] == '\0')
 		return error_set(error, -EINVAL,
-		                 "the request has no body: the engine sends it again without one when it could "
-		                 "not read the answer in time");
+				 "the request has no body: the engine sends it again without one "
+				 "when it could "
+				 "not read the answer in time");
 	root = json_parse(body, len);
 	if (!json_is_object(root))
 		err = error_set(error, -EINVAL, "the request is not a JSON object");
@@ -150,7 +155,8 @@ char *routes_format_done(enum route route)
 		json_end_array(&writer);
 	} else {
 		if (route == ROUTE_CAPABILITIES) {
-			/* Definitions are made on each node, as Swarm does it; "global" would promise more. */
+			/* Definitions are made on each node, as Swarm does it; "global" would
+			 * promise more. */
 			json_begin_object(&writer, "Capabilities");
 			json_put_string(&writer, "Scope", "local");
 			json_end_object(&writer);
@@ -199,9 +205,9 @@ static void put_status(struct json_writer *writer, const struct route_status *st
 	const struct {
 		const char *name, *value;
 	} texts[] = {
-	        {"bucket", status->bucket},         {"options", status->options},
-	        {"credentials", status->credentials}, {"last_error", status->last_error},
-	        {"warning", status->warning},
+		{"bucket", status->bucket},	      {"options", status->options},
+		{"credentials", status->credentials}, {"last_error", status->last_error},
+		{"warning", status->warning},
 	};
 	size_t i;
 
@@ -220,7 +226,8 @@ static void put_status(struct json_writer *writer, const struct route_status *st
 	json_end_object(writer);
 }
 
-static void put_volume(struct json_writer *writer, const char *member, const struct route_volume *volume)
+static void put_volume(struct json_writer *writer, const char *member,
+		       const struct route_volume *volume)
 {
 	time_t seconds = (time_t)(volume->created_at / 1000000000);
 	struct tm parts;

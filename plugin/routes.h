@@ -1,9 +1,11 @@
-/* routes.h — the VolumeDriver protocol: what a request asks for, and how the answer is written. Pure.
+/* routes.h — the VolumeDriver protocol: what a request asks for, and how the answer is written.
+ * Pure.
  *
  * https://docs.docker.com/engine/extend/plugins_volume/, and what engines from 20.10 on really do:
- * - An answer that the engine could not read it asks for again, up to five times, with an EMPTY body. So an
- *   empty body is an error, never a volume named "".
- * - "" for CreatedAt makes Get fail, and a failing Get makes the engine forget the volume: it is left out.
+ * - An answer that the engine could not read it asks for again, up to five times, with an EMPTY
+ * body. So an empty body is an error, never a volume named "".
+ * - "" for CreatedAt makes Get fail, and a failing Get makes the engine forget the volume: it is
+ * left out.
  * - Unmount may come for an ID that is not known (after a crash of either side): no error.
  * - A status other than 200 and a non-empty Err are errors alike; the engine shows Err.
  */
@@ -54,8 +56,8 @@ struct route_status {
 
 struct route_volume {
 	const char *name;
-	const char *mountpoint; /* "" while it is not mounted */
-	int64_t created_at;     /* ns since the epoch; 0: left out */
+	const char *mountpoint;		   /* "" while it is not mounted */
+	int64_t created_at;		   /* ns since the epoch; 0: left out */
 	const struct route_status *status; /* NULL: none */
 };
 

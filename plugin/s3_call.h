@@ -4,8 +4,8 @@
 
 #include "common/s3/objstore.h"
 
-/* Submits, gives up the fiber until done, returns request->result.err. request->deadline bounds it; user and
- * done are set here. The caller frees the result. */
+/* Submits, gives up the fiber until done, returns request->result.err. request->deadline bounds it;
+ * user and done are set here. The caller frees the result. */
 int s3_call(struct objstore *store, struct os_request *request);
 
 #endif

@@ -15,11 +15,11 @@
 
 enum { BACKLOG = 1024 };
 
-/* Who owns it: the thread of the HTTP library until it is posted, the owner thread until server_reply,
- * the library's thread again until it is completed, the owner thread for the end. */
+/* Who owns it: the thread of the HTTP library until it is posted, the owner thread until
+ * server_reply, the library's thread again until it is completed, the owner thread for the end. */
 struct exchange {
 	struct server_request request; /* must be first */
-	struct task task;              /* to the owner thread */
+	struct task task;	       /* to the owner thread */
 	struct server *server;
 	struct MHD_Connection *connection;
 	char *path;
@@ -70,19 +70,21 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, unsigned st
 			free(body);
 		return MHD_NO;
 	}
-	MHD_add_response_header(response, "Content-Type", "application/vnd.docker.plugins.v1.1+json");
+	MHD_add_response_header(response, "Content-Type",
+				"application/vnd.docker.plugins.v1.1+json");
 	result = MHD_queue_response(connection, status, response);
 	MHD_destroy_response(response);
 	return result;
 }
 
-static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status, const char *text)
+static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status,
+				 const char *text)
 {
 	return send_reply(connection, status, (char *)text, MHD_RESPMEM_PERSISTENT);
 }
 
-static enum MHD_Result begin(struct server *server, struct MHD_Connection *connection, const char *url,
-			     void **slot)
+static enum MHD_Result begin(struct server *server, struct MHD_Connection *connection,
+			     const char *url, void **slot)
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 
@@ -113,10 +115,11 @@ static enum MHD_Result dispatch(struct exchange *exchange)
 	return MHD_YES;
 }
 
-/* Called at the head of a request, for each piece of its body, at its end, and once more after resuming. */
+/* Called at the head of a request, for each piece of its body, at its end, and once more after
+ * resuming. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
-				  const char *method, const char *version, const char *data, size_t *size,
-				  void **slot)
+				  const char *method, const char *version, const char *data,
+				  size_t *size, void **slot)
 {
 	struct exchange *exchange = *slot;
 	char *reply;
@@ -188,8 +191,8 @@ int server_start(struct server **out, const struct server_config *config, struct
 {
 	/* The engine of 20.10 sends "Host:" with nothing behind it, and HTTP/1.1 wants one. */
 	const int lenient = -1;
-	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
-			       MHD_USE_ITC;
+	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL |
+			       MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
 	struct server *server = calloc(1, sizeof(*server));
 
 	if (!server) {
@@ -199,10 +202,11 @@ int server_start(struct server **out, const struct server_config *config, struct
 	server->config = *config;
 	/* No idle timeout: a connection that closes while the engine writes makes it try again. */
 	server->daemon = MHD_start_daemon(
-	        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, config->listen_fd,
-	        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
-	        (unsigned)SERVER_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-	        MHD_OPTION_STRICT_FOR_CLIENT, lenient, MHD_OPTION_END);
+		flags, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
+		config->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)SERVER_CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, lenient,
+		MHD_OPTION_END);
 	if (!server->daemon) {
 		close(config->listen_fd);
 		free(server);

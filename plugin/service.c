@@ -61,7 +61,8 @@ static char *run_call(struct job *job, struct error *error)
 	case ROUTE_PATH: return driver_path(driver, call->name, error);
 	case ROUTE_LIST: return driver_list(driver, error);
 	case ROUTE_CREATE:
-		err = driver_volume_create(driver, call->name, call->options, call->option_count, error);
+		err = driver_volume_create(driver, call->name, call->options, call->option_count,
+					   error);
 		break;
 	case ROUTE_REMOVE: err = driver_remove(driver, call->name, error); break;
 	case ROUTE_UNMOUNT: driver_unmount(driver, call->name, call->id); break;
@@ -104,7 +105,8 @@ void service_handle(void *context, struct server_request *request)
 	job->request = request;
 	request->user = job;
 	request->finished = finished;
-	if (routes_parse(&job->call, request->path, request->body, request->body_len, &error) == 0) {
+	if (routes_parse(&job->call, request->path, request->body, request->body_len, &error) ==
+	    0) {
 		if (fiber_start(job->service->pool, run, job) == 0)
 			return;
 		error_set(&error, -ENOMEM, "too many requests at once, or out of memory");

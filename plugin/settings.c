@@ -34,17 +34,17 @@ static void wipe(const char *variable)
 
 static void wipe_secrets(void)
 {
-	static const char *const variables[] = {"S3FS_ACCESSKEY",        "S3FS_SECRETKEY",
-	                                        "AWS_ACCESS_KEY_ID",     "AWS_SECRET_ACCESS_KEY",
-	                                        "AWS_SESSION_TOKEN",     "AWSACCESSKEYID",
-	                                        "AWSSECRETACCESSKEY"};
+	static const char *const variables[] = {
+		"S3FS_ACCESSKEY",    "S3FS_SECRETKEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+		"AWS_SESSION_TOKEN", "AWSACCESSKEYID", "AWSSECRETACCESSKEY"};
 	size_t i;
 
 	for (i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
 		wipe(variables[i]);
 }
 
-static int set(struct settings *settings, const char *variable, const char *option, const char *value)
+static int set(struct settings *settings, const char *variable, const char *option,
+	       const char *value)
 {
 	struct error inner = ERROR_INIT;
 	int err = options_set(&settings->options, OPTION_IN_VOLUME, option, value, &inner);
@@ -109,7 +109,8 @@ static int set_options(struct settings *settings)
 	if (!err && style && strcmp(style, "true") == 0)
 		err = set(settings, "S3FS_DISABLEPATHSTYLE", "path_style", "off");
 	if (!err && value_of("LINUX_VOLUME_ROOTPATH"))
-		err = set(settings, "LINUX_VOLUME_ROOTPATH", "prefix", value_of("LINUX_VOLUME_ROOTPATH"));
+		err = set(settings, "LINUX_VOLUME_ROOTPATH", "prefix",
+			  value_of("LINUX_VOLUME_ROOTPATH"));
 	return err ? err : set_words(settings);
 }
 
@@ -123,29 +124,34 @@ static bool is_clean(const char *key)
 	return true;
 }
 
-static int copy_pair(struct credentials *credentials, const char *access_key, const char *secret_key)
+static int copy_pair(struct credentials *credentials, const char *access_key,
+		     const char *secret_key)
 {
+	if (!access_key || !secret_key)
+		return -EINVAL;
 	credentials->access_key = secret_copy(access_key, strlen(access_key));
 	credentials->secret_key = secret_copy(secret_key, strlen(secret_key));
 	return credentials->access_key && credentials->secret_key ? 0 : -ENOMEM;
 }
 
 /* 1: set. 0: not there. */
-static int pair_from(struct settings *settings, const char *key_variable, const char *secret_variable)
+static int pair_from(struct settings *settings, const char *key_variable,
+		     const char *secret_variable)
 {
 	const char *access_key = value_of(key_variable), *secret_key = value_of(secret_variable);
 
 	if (!access_key && !secret_key)
 		return 0;
 	if (!access_key || !secret_key)
-		return error_set(&settings->problem, -EINVAL, "%s is set but %s is not; set both or none",
-		                 access_key ? key_variable : secret_variable,
-		                 access_key ? secret_variable : key_variable);
+		return error_set(&settings->problem, -EINVAL,
+				 "%s is set but %s is not; set both or none",
+				 access_key ? key_variable : secret_variable,
+				 access_key ? secret_variable : key_variable);
 	if (!is_clean(access_key) || !is_clean(secret_key))
-		return error_set(&settings->problem, -EINVAL, "%s or %s has white space in it", key_variable,
-		                 secret_variable);
+		return error_set(&settings->problem, -EINVAL, "%s or %s has white space in it",
+				 key_variable, secret_variable);
 	snprintf(settings->credentials.source, sizeof(settings->credentials.source),
-	         "the plugin's settings");
+		 "the plugin's settings");
 	return copy_pair(&settings->credentials, access_key, secret_key) ? -ENOMEM : 1;
 }
 
@@ -174,8 +180,8 @@ static char *text_or(const char *variable, const char *fallback)
 	return strdup(value ? value : fallback);
 }
 
-/* Profiles are read from the state directory unless the environment says otherwise: the home directory
- * of a managed plugin goes with the plugin. s3mount inherits these names. */
+/* Profiles are read from the state directory unless the environment says otherwise: the home
+ * directory of a managed plugin goes with the plugin. s3mount inherits these names. */
 static int name_profile_files(const char *state)
 {
 	struct buf path = BUF_INIT;
@@ -257,14 +263,15 @@ int settings_for_volume(const struct settings *settings, const struct definition
 	memset(out, 0, sizeof(*out));
 	if (settings->problem.code)
 		return error_set(error, settings->problem.code,
-		                 "the plugin's settings are wrong, put them right with docker plugin set: %s",
-		                 settings->problem.message);
+				 "the plugin's settings are wrong, put them right with docker "
+				 "plugin set: %s",
+				 settings->problem.message);
 	err = copy_options(settings, out, error);
 	for (i = 0; i < definition->option_count && !err; i++) {
 		const struct definition_option *option = &definition->options[i];
 
-		err = options_set(out, OPTION_IN_VOLUME, option->name, *option->value ? option->value : NULL,
-		                  error);
+		err = options_set(out, OPTION_IN_VOLUME, option->name,
+				  *option->value ? option->value : NULL, error);
 	}
 	/* Containers run as anybody, s3mount as root. */
 	if (!err)
@@ -277,22 +284,24 @@ int settings_for_volume(const struct settings *settings, const struct definition
 }
 
 /* AWS's format or s3fs's: the first begins with a section. */
-static int parse_keys(const char *text, const char *path, const char *bucket, struct options *options,
-		      struct credentials *out, struct error *error)
+static int parse_keys(const char *text, const char *path, const char *bucket,
+		      struct options *options, struct credentials *out, struct error *error)
 {
 	struct aws_profile profile = AWS_PROFILE_INIT;
 	const char *key, *secret, *token;
 	int err;
 
 	if (text[strspn(text, " \t\r\n")] != '[' && !strstr(text, "\n["))
-		return passwd_file_parse(text, path, bucket, &out->access_key, &out->secret_key, error);
+		return passwd_file_parse(text, path, bucket, &out->access_key, &out->secret_key,
+					 error);
 	err = aws_profile_parse(&profile, AWS_CREDENTIALS, "default", text, path, error);
 	key = profile.values[AWS_ACCESS_KEY];
 	secret = profile.values[AWS_SECRET_KEY];
 	token = profile.values[AWS_SESSION_TOKEN];
 	if (!err && (!key || !secret))
-		err = error_set(error, -EINVAL,
-		                "%s: no aws_access_key_id and aws_secret_access_key below [default]", path);
+		err = error_set(
+			error, -EINVAL,
+			"%s: no aws_access_key_id and aws_secret_access_key below [default]", path);
 	if (!err)
 		err = copy_pair(out, key, secret);
 	if (!err && token) {
@@ -300,10 +309,11 @@ static int parse_keys(const char *text, const char *path, const char *bucket, st
 		err = out->session_token ? 0 : -ENOMEM;
 	}
 	if (!err && profile.values[AWS_REGION] && !options->region)
-		err = options_set(options, OPTION_IN_VOLUME, "region", profile.values[AWS_REGION], error);
+		err = options_set(options, OPTION_IN_VOLUME, "region", profile.values[AWS_REGION],
+				  error);
 	if (!err && profile.values[AWS_ENDPOINT_URL] && !options->endpoint)
-		err = options_set(options, OPTION_IN_VOLUME, "endpoint", profile.values[AWS_ENDPOINT_URL],
-		                  error);
+		err = options_set(options, OPTION_IN_VOLUME, "endpoint",
+				  profile.values[AWS_ENDPOINT_URL], error);
 	aws_profile_free(&profile);
 	return err;
 }
@@ -313,7 +323,8 @@ static int read_named(const char *directory, const char *name, char **text, stru
 {
 	buf_reset(path);
 	buf_printf(path, "%s/%s", directory, name);
-	return path->failed ? -ENOMEM : secret_file_read(buf_str(path), FILE_FORBIDDEN_BITS, text, error);
+	return path->failed ? -ENOMEM
+			    : secret_file_read(buf_str(path), FILE_FORBIDDEN_BITS, text, error);
 }
 
 static int named_credentials(const struct settings *settings, const struct definition *definition,
@@ -335,9 +346,11 @@ static int named_credentials(const struct settings *settings, const struct defin
 		error_set(error, err, "option 'credentials': %s", inner.message);
 	else if (err)
 		error_set(error, err,
-		          "option 'credentials': the file '%s' is neither in %s nor in %s (%s); write it on "
-		          "this node, readable by root alone",
-		          definition->credentials, CREDENTIALS_DIRECTORY, buf_str(&own), strerror(-err));
+			  "option 'credentials': the file '%s' is neither in %s nor in %s (%s); "
+			  "write it on "
+			  "this node, readable by root alone",
+			  definition->credentials, CREDENTIALS_DIRECTORY, buf_str(&own),
+			  strerror(-err));
 	secret_free(text);
 	buf_free(&path);
 	buf_free(&own);
@@ -377,7 +390,8 @@ int settings_credentials(const struct settings *settings, const struct definitio
 		memcpy(out->source, own->source, sizeof(out->source));
 		err = copy_pair(out, own->access_key, own->secret_key);
 		if (!err && own->session_token)
-			out->session_token = secret_copy(own->session_token, strlen(own->session_token));
+			out->session_token = secret_copy(own->session_token,
+							 strlen(own->session_token));
 	} else {
 		return 0;
 	}

@@ -15,11 +15,12 @@
 #include "common/buf.h"
 #include "common/fileio.h"
 
-#define SUFFIX  ".json"
+#define SUFFIX	".json"
 #define PARTIAL ".tmp" /* of file_write_atomic */
-#define ASIDE   ".bad"
+#define ASIDE	".bad"
 
-static int file_path(char out[PATH_MAX], const char *directory, const char *name, const char *suffix)
+static int file_path(char out[PATH_MAX], const char *directory, const char *name,
+		     const char *suffix)
 {
 	int len = snprintf(out, PATH_MAX, "%s/%s%s", directory, name, suffix);
 
@@ -42,7 +43,8 @@ int state_save(const char *directory, const char *name, const char *text, struct
 	return err ? failed(error, err, "write", path) : 0;
 }
 
-int state_load(const char *directory, const char *name, char **text, size_t *len, struct error *error)
+int state_load(const char *directory, const char *name, char **text, size_t *len,
+	       struct error *error)
 {
 	struct buf content = BUF_INIT;
 	char path[PATH_MAX];
@@ -79,8 +81,8 @@ void state_set_aside(const char *directory, const char *name)
 {
 	char path[PATH_MAX], aside[PATH_MAX];
 
-	if (!file_path(path, directory, name, SUFFIX) && !file_path(aside, directory, name, ASIDE) &&
-	    rename(path, aside) == 0)
+	if (!file_path(path, directory, name, SUFFIX) &&
+	    !file_path(aside, directory, name, ASIDE) && rename(path, aside) == 0)
 		directory_sync(directory);
 }
 

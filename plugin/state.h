@@ -1,8 +1,9 @@
 /* state.h — small files that survive the plugin, one per volume.
  *
- * A file is replaced as a whole: written beside, flushed, renamed, and the directory flushed; so after a crash
- * either the old or the new one is there. One that cannot be read is kept aside as NAME.bad: the person who
- * looks for what was in it shall find it. Nothing here is ever rewritten or removed because S3 is away.
+ * A file is replaced as a whole: written beside, flushed, renamed, and the directory flushed; so
+ * after a crash either the old or the new one is there. One that cannot be read is kept aside as
+ * NAME.bad: the person who looks for what was in it shall find it. Nothing here is ever rewritten
+ * or removed because S3 is away.
  *
  * Threads: any, one at a time per directory and name. Blocks on the disk.
  */
@@ -18,7 +19,8 @@ enum { STATE_FILE_BYTES_MAX = 1024 * 1024 };
 /* name: one part of a path, as definition_put_file_name writes it. Errors: -errno, message set. */
 int state_save(const char *directory, const char *name, const char *text, struct error *error);
 /* The caller frees *text. Errors: -ENOENT without a message; others with one. */
-int state_load(const char *directory, const char *name, char **text, size_t *len, struct error *error);
+int state_load(const char *directory, const char *name, char **text, size_t *len,
+	       struct error *error);
 /* Absent is success. Errors: -errno, message set. */
 int state_remove(const char *directory, const char *name, struct error *error);
 /* Renames it to NAME.bad, in place of an older one. */

@@ -131,7 +131,8 @@ int volume_event(struct volume *volume, enum volume_event event, uint64_t now)
 	return 0;
 }
 
-static enum volume_action begin(struct volume *volume, enum volume_phase phase, enum volume_action action)
+static enum volume_action begin(struct volume *volume, enum volume_phase phase,
+				enum volume_action action)
 {
 	volume->phase = phase;
 	return action;

@@ -1,8 +1,9 @@
 /* volume.h — who uses a volume, in which phase its mount is, and what must happen next. Pure.
  *
- * References are a count per mount ID, not a set: `docker cp` mounts and unmounts with the ID of the running
- * container, and a set would unmount the volume under it. A volume has to be mounted while any count is
- * above zero. Nobody gives commands: events change the state, and volume_next says what the state asks for.
+ * References are a count per mount ID, not a set: `docker cp` mounts and unmounts with the ID of
+ *the running container, and a set would unmount the volume under it. A volume has to be mounted
+ *while any count is above zero. Nobody gives commands: events change the state, and volume_next
+ *says what the state asks for.
  *
  * Phases, and the action during which each lasts:
  *
@@ -27,13 +28,14 @@ enum {
 };
 
 enum volume_phase {
-	VOLUME_IDLE,       /* no process, nothing mounted */
-	VOLUME_MOUNTING,   /* the process was started and is not ready yet */
+	VOLUME_IDLE,	 /* no process, nothing mounted */
+	VOLUME_MOUNTING, /* the process was started and is not ready yet */
 	VOLUME_MOUNTED,
 	VOLUME_UNMOUNTING,
-	VOLUME_DRAINING,   /* nothing mounted any more; the process uploads what is left */
-	VOLUME_ENDING,     /* the draining process is being ended: its successor goes on from the journal */
-	VOLUME_DEAD,       /* the process is gone and has left its mount behind */
+	VOLUME_DRAINING, /* nothing mounted any more; the process uploads what is left */
+	VOLUME_ENDING,	 /* the draining process is being ended: its successor goes on from the
+			    journal */
+	VOLUME_DEAD,	 /* the process is gone and has left its mount behind */
 	VOLUME_DETACHING,
 	VOLUME_PHASES
 };
@@ -42,8 +44,8 @@ enum volume_event {
 	VOLUME_EVENT_MOUNTED,
 	VOLUME_EVENT_MOUNT_FAILED,
 	VOLUME_EVENT_PROCESS_ENDED, /* by itself, expected or not */
-	VOLUME_EVENT_UNMOUNTED,     /* and the process is gone */
-	VOLUME_EVENT_DRAINING,      /* unmounted, the process goes on */
+	VOLUME_EVENT_UNMOUNTED,	    /* and the process is gone */
+	VOLUME_EVENT_DRAINING,	    /* unmounted, the process goes on */
 	VOLUME_EVENT_DETACHED,
 	VOLUME_EVENTS
 };
@@ -54,7 +56,7 @@ enum volume_action {
 	VOLUME_START_UNMOUNT, /* then UNMOUNTED or DRAINING */
 	VOLUME_START_DETACH,  /* then DETACHED */
 	VOLUME_START_ENDING,  /* then PROCESS_ENDED */
-	VOLUME_FORGET,        /* it was removed and nothing of it is left running */
+	VOLUME_FORGET,	      /* it was removed and nothing of it is left running */
 };
 
 struct volume_reference {
@@ -71,7 +73,10 @@ struct volume {
 	uint64_t retry_at; /* no mount before, unless somebody asks for one */
 };
 
-#define VOLUME_INIT {VOLUME_IDLE, NULL, 0, false, 0, 0}
+#define VOLUME_INIT                                                                                \
+	{                                                                                          \
+		VOLUME_IDLE, NULL, 0, false, 0, 0                                                  \
+	}
 
 void volume_free(struct volume *volume);
 
@@ -86,8 +91,8 @@ unsigned volume_references(const struct volume *volume); /* sum of all counts */
 /* Errors: -EINVAL: the event is impossible in this phase; nothing changes. */
 int volume_event(struct volume *volume, enum volume_event event, uint64_t now);
 
-/* What has to be done now. The phase moves to that of the action, so that each is returned once. *wake_at
- * is when to ask again without an event, UINT64_MAX: never. */
+/* What has to be done now. The phase moves to that of the action, so that each is returned once.
+ * *wake_at is when to ask again without an event, UINT64_MAX: never. */
 enum volume_action volume_next(struct volume *volume, uint64_t now, uint64_t *wake_at);
 
 const char *volume_phase_name(enum volume_phase phase);

@@ -23,7 +23,7 @@ struct worker {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	struct list queue; /* of jobs; protected by mutex */
-	bool stopping;     /* protected by mutex */
+	bool stopping;	   /* protected by mutex */
 	unsigned thread_count;
 	pthread_t threads[];
 };
@@ -73,7 +73,8 @@ int worker_create(struct worker **out, struct executor *executor, unsigned threa
 	pthread_cond_init(&worker->changed, NULL);
 	list_init(&worker->queue);
 	for (; worker->thread_count < threads && !err; worker->thread_count += err ? 0 : 1)
-		err = -pthread_create(&worker->threads[worker->thread_count], NULL, thread_main, worker);
+		err = -pthread_create(&worker->threads[worker->thread_count], NULL, thread_main,
+				      worker);
 	if (err) {
 		worker_destroy(worker);
 		return err;
@@ -99,7 +100,8 @@ void worker_destroy(struct worker *worker)
 
 int worker_run(struct worker *worker, int (*call)(void *argument), void *argument)
 {
-	struct job job = {.worker = worker, .call = call, .argument = argument, .fiber = fiber_self()};
+	struct job job = {
+		.worker = worker, .call = call, .argument = argument, .fiber = fiber_self()};
 
 	job.task.run = job_done;
 	list_init(&job.node);

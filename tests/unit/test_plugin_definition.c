@@ -16,9 +16,12 @@ static void names_are_checked_as_parts_of_paths(void **state)
 	static const struct {
 		const char *name, *file_name; /* NULL: refused */
 	} cases[] = {
-		{"bucket", "bucket"},   {"st_vol.x-1~", "st_vol.x-1~"}, {"a b", "a%20b"}, {".", "%2E"},
-		{"..", "%2E."},         {".hidden", "%2Ehidden"},       {"a%b", "a%25b"}, {"\xc3\xa4", "%C3%A4"},
-		{"", NULL},             {"a/b", NULL},                  {"/", NULL},      {"a\nb", NULL},
+		{"bucket", "bucket"}, {"st_vol.x-1~", "st_vol.x-1~"},
+		{"a b", "a%20b"},     {".", "%2E"},
+		{"..", "%2E."},	      {".hidden", "%2Ehidden"},
+		{"a%b", "a%25b"},     {"\xc3\xa4", "%C3%A4"},
+		{"", NULL},	      {"a/b", NULL},
+		{"/", NULL},	      {"a\nb", NULL},
 		{"a\x7f", NULL},
 	};
 
@@ -83,11 +86,13 @@ static void options_that_are_wrong_are_named_in_the_message(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		const struct definition_option option = {(char *)cases[i].name, (char *)cases[i].value};
+		const struct definition_option option = {(char *)cases[i].name,
+							 (char *)cases[i].value};
 		struct error error = ERROR_INIT;
 		struct definition definition;
 
-		assert_int_equal(definition_create(&definition, "v-1", &option, 1, &error), -EINVAL);
+		assert_int_equal(definition_create(&definition, "v-1", &option, 1, &error),
+				 -EINVAL);
 		assert_non_null(strstr(error.message, cases[i].expected));
 	}
 }
@@ -157,7 +162,8 @@ static void files_that_are_no_definition_are_refused(void **state)
 		struct definition definition;
 		struct error error = ERROR_INIT;
 
-		assert_int_equal(definition_parse(&definition, texts[i], strlen(texts[i]), &error), -EINVAL);
+		assert_int_equal(definition_parse(&definition, texts[i], strlen(texts[i]), &error),
+				 -EINVAL);
 		assert_true(strlen(error.message) > 0);
 	}
 }

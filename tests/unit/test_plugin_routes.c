@@ -33,11 +33,14 @@ static void requests_of_the_engine_are_understood(void **state)
 		{"/VolumeDriver.Path", "{\"Name\":\"v\"}", ROUTE_PATH, "v", NULL, 0},
 		{"/VolumeDriver.Remove", "{\"Name\":\"v\"}", ROUTE_REMOVE, "v", NULL, 0},
 		{"/VolumeDriver.Create", "{\"Name\":\"v\"}", ROUTE_CREATE, "v", NULL, 0},
-		{"/VolumeDriver.Create", "{\"Name\":\"v\",\"Opts\":null}", ROUTE_CREATE, "v", NULL, 0},
-		{"/VolumeDriver.Create", "{\"Name\":\"v\",\"Opts\":{\"uid\":\"33\",\"ro\":\"\"}}", ROUTE_CREATE,
-		 "v", NULL, 2},
-		{"/VolumeDriver.Mount", "{\"Name\":\"v\",\"ID\":\"4f\"}", ROUTE_MOUNT, "v", "4f", 0},
-		{"/VolumeDriver.Unmount", "{\"ID\":\"4f\",\"Name\":\"v\"}", ROUTE_UNMOUNT, "v", "4f", 0},
+		{"/VolumeDriver.Create", "{\"Name\":\"v\",\"Opts\":null}", ROUTE_CREATE, "v", NULL,
+		 0},
+		{"/VolumeDriver.Create", "{\"Name\":\"v\",\"Opts\":{\"uid\":\"33\",\"ro\":\"\"}}",
+		 ROUTE_CREATE, "v", NULL, 2},
+		{"/VolumeDriver.Mount", "{\"Name\":\"v\",\"ID\":\"4f\"}", ROUTE_MOUNT, "v", "4f",
+		 0},
+		{"/VolumeDriver.Unmount", "{\"ID\":\"4f\",\"Name\":\"v\"}", ROUTE_UNMOUNT, "v",
+		 "4f", 0},
 	};
 
 	(void)state;
@@ -141,11 +144,13 @@ static void a_volume_shows_its_date_in_rfc_3339_and_its_status(void **state)
 		.bucket = "b",
 		.options = "uid=33",
 		.last_error = "",
-		.mount = "{\"dirty_bytes\":7,\"last_error\":null,\"accepts_writes\":true,\"pending\":[1,2]}",
+		.mount = "{\"dirty_bytes\":7,\"last_error\":null,\"accepts_writes\":true,"
+			 "\"pending\":[1,2]}",
 	};
 	const struct route_volume volume = {"v", "/mnt/volumes/v", 1700000000123456789, &status};
 	struct json *root = parsed(routes_format_volume(&volume));
-	const struct json *member = json_member(root, "Volume"), *shown = json_member(member, "Status");
+	const struct json *member = json_member(root, "Volume"),
+			  *shown = json_member(member, "Status");
 	const struct json *mount = json_member(shown, "mount");
 
 	(void)state;
@@ -168,8 +173,9 @@ static void a_status_that_is_not_json_is_left_empty(void **state)
 	struct json *root = parsed(routes_format_volume(&volume));
 
 	(void)state;
-	assert_int_equal(
-		json_count(json_member(json_member(json_member(root, "Volume"), "Status"), "mount")), 0);
+	assert_int_equal(json_count(json_member(json_member(json_member(root, "Volume"), "Status"),
+						"mount")),
+			 0);
 	json_free(root);
 }
 
@@ -194,10 +200,12 @@ static void activation_names_the_protocol_and_capabilities_the_scope(void **stat
 	struct json *root = parsed(routes_format_done(ROUTE_ACTIVATE));
 
 	(void)state;
-	assert_string_equal(json_string(json_item(json_member(root, "Implements"), 0)), "VolumeDriver");
+	assert_string_equal(json_string(json_item(json_member(root, "Implements"), 0)),
+			    "VolumeDriver");
 	json_free(root);
 	root = parsed(routes_format_done(ROUTE_CAPABILITIES));
-	assert_string_equal(json_string(json_member(json_member(root, "Capabilities"), "Scope")), "local");
+	assert_string_equal(json_string(json_member(json_member(root, "Capabilities"), "Scope")),
+			    "local");
 	json_free(root);
 	root = parsed(routes_format_mountpoint("/m"));
 	assert_string_equal(json_string(json_member(root, "Mountpoint")), "/m");

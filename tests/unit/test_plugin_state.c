@@ -218,20 +218,26 @@ static void directories_are_made_with_their_parents(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_was_saved_is_loaded_and_replaced_as_a_whole, set_up,
+		cmocka_unit_test_setup_teardown(what_was_saved_is_loaded_and_replaced_as_a_whole,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(files_are_readable_by_their_owner_alone, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(files_are_readable_by_their_owner_alone, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_missing_file_is_told_from_an_unreadable_one, set_up,
+		cmocka_unit_test_setup_teardown(a_missing_file_is_told_from_an_unreadable_one,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_file_above_the_limit_is_not_loaded, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(a_file_above_the_limit_is_not_loaded, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_unreadable_file_is_kept_aside, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_save_that_fails_leaves_the_old_file, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(each_visits_files_and_removes_what_a_crash_left, set_up,
+		cmocka_unit_test_setup_teardown(an_unreadable_file_is_kept_aside, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(removing_what_is_absent_is_success, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_save_that_fails_leaves_the_old_file, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(each_visits_files_and_removes_what_a_crash_left,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(removing_what_is_absent_is_success, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(names_that_make_paths_too_long_are_refused, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(directories_are_made_with_their_parents, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(directories_are_made_with_their_parents, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

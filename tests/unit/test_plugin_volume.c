@@ -30,9 +30,12 @@ static void run(const struct step *steps, const char *name)
 
 		switch (step->what) {
 		case '+': assert_int_equal(volume_reference(&volume, step->id), step->value); break;
-		case '-': assert_int_equal(volume_unreference(&volume, step->id), step->value); break;
+		case '-':
+			assert_int_equal(volume_unreference(&volume, step->id), step->value);
+			break;
 		case 'e':
-			assert_int_equal(volume_event(&volume, (enum volume_event)step->value, now), 0);
+			assert_int_equal(volume_event(&volume, (enum volume_event)step->value, now),
+					 0);
 			break;
 		case 'r': volume.removing = true; break;
 		case 't': now = (uint64_t)(1000 + step->value) * SECOND; break;
@@ -54,10 +57,15 @@ static void run(const struct step *steps, const char *name)
 
 static void docker_cp_on_a_running_container_leaves_it_mounted(void **state)
 {
-	static const struct step steps[] = {
-		MOUNTED,           {'+', "a", 0},     {'?', 0, VOLUME_NOTHING}, {'-', "a", true},
-		{'?', 0, VOLUME_NOTHING}, {'=', 0, VOLUME_MOUNTED},  {'-', "a", true},
-		{'?', 0, VOLUME_START_UNMOUNT}, {0}};
+	static const struct step steps[] = {MOUNTED,
+					    {'+', "a", 0},
+					    {'?', 0, VOLUME_NOTHING},
+					    {'-', "a", true},
+					    {'?', 0, VOLUME_NOTHING},
+					    {'=', 0, VOLUME_MOUNTED},
+					    {'-', "a", true},
+					    {'?', 0, VOLUME_START_UNMOUNT},
+					    {0}};
 
 	(void)state;
 	run(steps, "docker cp");
@@ -65,8 +73,9 @@ static void docker_cp_on_a_running_container_leaves_it_mounted(void **state)
 
 static void an_unmount_of_an_unknown_id_changes_nothing(void **state)
 {
-	static const struct step steps[] = {MOUNTED,         {'-', "b", false}, {'#', 0, 1},
-					    {'-', "a", true}, {'-', "a", false}, {'#', 0, 0}, {0}};
+	static const struct step steps[] = {
+		MOUNTED,	   {'-', "b", false}, {'#', 0, 1}, {'-', "a", true},
+		{'-', "a", false}, {'#', 0, 0},	      {0}};
 
 	(void)state;
 	run(steps, "unknown");
@@ -74,9 +83,14 @@ static void an_unmount_of_an_unknown_id_changes_nothing(void **state)
 
 static void two_containers_share_one_mount(void **state)
 {
-	static const struct step steps[] = {
-		MOUNTED,          {'+', "b", 0},           {'?', 0, VOLUME_NOTHING},      {'-', "a", true},
-		{'?', 0, VOLUME_NOTHING}, {'-', "b", true}, {'?', 0, VOLUME_START_UNMOUNT}, {0}};
+	static const struct step steps[] = {MOUNTED,
+					    {'+', "b", 0},
+					    {'?', 0, VOLUME_NOTHING},
+					    {'-', "a", true},
+					    {'?', 0, VOLUME_NOTHING},
+					    {'-', "b", true},
+					    {'?', 0, VOLUME_START_UNMOUNT},
+					    {0}};
 
 	(void)state;
 	run(steps, "two");
@@ -238,7 +252,8 @@ static void events_are_accepted_only_in_the_phases_where_they_can_happen(void **
 			int err = volume_event(&volume, (enum volume_event)event, 0);
 			size_t i = 0;
 
-			while (i < count && ((int)possible[i].phase != phase || (int)possible[i].event != event))
+			while (i < count &&
+			       ((int)possible[i].phase != phase || (int)possible[i].event != event))
 				i++;
 			assert_int_equal(err, i < count ? 0 : -EINVAL);
 			assert_int_equal(volume.phase, i < count ? (int)possible[i].to : phase);
@@ -266,8 +281,8 @@ static void bad_ids_are_refused(void **state)
 	volume_free(&volume);
 }
 
-/* Whatever comes in whatever order: what volume_next asks for is answered, and a volume that nobody uses
- * ends unmounted, one that somebody uses ends mounted. */
+/* Whatever comes in whatever order: what volume_next asks for is answered, and a volume that nobody
+ * uses ends unmounted, one that somebody uses ends mounted. */
 static void random_sequences_settle_in_the_phase_that_the_references_ask_for(void **state)
 {
 	(void)state;
@@ -290,8 +305,9 @@ static void random_sequences_settle_in_the_phase_that_the_references_ask_for(voi
 			switch (volume_next(&volume, now, &wake_at)) {
 			case VOLUME_START_MOUNT:
 				volume_event(&volume,
-					     settle || rand_r(&random) % 3 ? VOLUME_EVENT_MOUNTED
-									   : VOLUME_EVENT_MOUNT_FAILED,
+					     settle || rand_r(&random) % 3
+						     ? VOLUME_EVENT_MOUNTED
+						     : VOLUME_EVENT_MOUNT_FAILED,
 					     now);
 				break;
 			case VOLUME_START_UNMOUNT:
@@ -324,7 +340,8 @@ int main(void)
 		cmocka_unit_test(an_unmount_of_an_unknown_id_changes_nothing),
 		cmocka_unit_test(two_containers_share_one_mount),
 		cmocka_unit_test(a_mount_during_an_unmount_mounts_again_afterwards),
-		cmocka_unit_test(a_process_that_still_uploads_is_ended_when_the_volume_is_wanted_again),
+		cmocka_unit_test(
+			a_process_that_still_uploads_is_ended_when_the_volume_is_wanted_again),
 		cmocka_unit_test(an_unmount_during_a_mount_unmounts_when_it_is_done),
 		cmocka_unit_test(a_dead_mount_is_detached_before_the_next_mount),
 		cmocka_unit_test(a_dead_mount_that_nobody_uses_stays_down),

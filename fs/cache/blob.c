@@ -14,7 +14,7 @@ static int blob_make(struct env *env, uint64_t id, bool create, struct blob **ou
 	blob->id = id;
 	blob->refs = 1;
 	err = create ? env->disk->ops->create(env->disk, id, &blob->file)
-	             : env->disk->ops->open(env->disk, id, &blob->file);
+		     : env->disk->ops->open(env->disk, id, &blob->file);
 	if (err) {
 		free(blob);
 		return err;

@@ -2,8 +2,8 @@
  *
  * Threads: owner thread; the disk_file inside may be read and written by the network thread while a
  * reference is held for it.
- * The file is removed from disk when the last reference goes and blob_discard was called, else it stays
- * for the next mount.
+ * The file is removed from disk when the last reference goes and blob_discard was called, else it
+ * stays for the next mount.
  */
 #ifndef FS_CACHE_BLOB_H
 #define FS_CACHE_BLOB_H
@@ -26,8 +26,8 @@ int blob_open(struct env *env, uint64_t id, struct blob **out);
 struct blob *blob_ref(struct blob *blob);
 void blob_unref(struct blob *blob); /* NULL allowed */
 void blob_discard(struct blob *blob);
-/* Descriptors are few: an idle blob gives its own back, blob_ensure opens it again. Nobody else may hold a
- * reference for another thread when it goes idle. */
+/* Descriptors are few: an idle blob gives its own back, blob_ensure opens it again. Nobody else may
+ * hold a reference for another thread when it goes idle. */
 void blob_idle(struct blob *blob);
 int blob_ensure(struct blob *blob);
 

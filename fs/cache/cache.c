@@ -4,18 +4,19 @@
 
 #include "fs/cache/content.h"
 
-/* File numbers are taken from the journal in steps, so that a crash costs numbers and never reuses one. */
+/* File numbers are taken from the journal in steps, so that a crash costs numbers and never reuses
+ * one. */
 enum { FILE_ID_STEP = 1024 };
 
 void cache_init(struct cache *cache, struct env *env, uint64_t limit, uint64_t dirty_limit,
-                uint64_t next_file_id)
+		uint64_t next_file_id)
 {
 	*cache = (struct cache){
-	        .env = env,
-	        .limit = limit,
-	        .dirty_limit = dirty_limit,
-	        .next_file_id = next_file_id,
-	        .reserved_file_ids = next_file_id,
+		.env = env,
+		.limit = limit,
+		.dirty_limit = dirty_limit,
+		.next_file_id = next_file_id,
+		.reserved_file_ids = next_file_id,
 	};
 	list_init(&cache->lru);
 	wait_queue_init(&cache->room);
@@ -50,8 +51,7 @@ void cache_make_room(struct cache *cache, uint64_t len)
 {
 	if (cache->used + len <= cache->limit)
 		return;
-	LIST_FOREACH(node, &cache->lru)
-	{
+	LIST_FOREACH (node, &cache->lru) {
 		struct content *content = container_of(node, struct content, lru);
 
 		if (cache->used + len <= cache->limit)
@@ -60,8 +60,7 @@ void cache_make_room(struct cache *cache, uint64_t len)
 			cache->evict(content);
 	}
 	/* Only files that are in use are left: a large one keeps what is around its reader. */
-	LIST_FOREACH(in_use, &cache->lru)
-	{
+	LIST_FOREACH (in_use, &cache->lru) {
 		struct content *content = container_of(in_use, struct content, lru);
 
 		if (cache->used + len <= cache->limit)

@@ -1,8 +1,8 @@
 /* cache.h — the space that file data takes on the local disk: limits, accounting, who goes first.
  *
  * Threads: owner thread.
- * Invariants: dirty <= used; a content that is pinned or dirty is never evicted; dirty stays at or below
- * dirty_limit, writers wait for that (cache_reserve).
+ * Invariants: dirty <= used; a content that is pinned or dirty is never evicted; dirty stays at or
+ * below dirty_limit, writers wait for that (cache_reserve).
  */
 #ifndef FS_CACHE_CACHE_H
 #define FS_CACHE_CACHE_H
@@ -16,8 +16,8 @@ struct cache {
 	struct env *env;
 	uint64_t limit, dirty_limit; /* bytes */
 	uint64_t used, dirty;
-	struct list lru;             /* contents, least recently used first */
-	struct wait_queue room;      /* woken when dirty went down */
+	struct list lru;	/* contents, least recently used first */
+	struct wait_queue room; /* woken when dirty went down */
 	uint64_t next_file_id, reserved_file_ids;
 	/* Takes a clean, unpinned content from its owner and destroys it, unless it is needed. */
 	void (*evict)(struct content *content);
@@ -26,7 +26,7 @@ struct cache {
 };
 
 void cache_init(struct cache *cache, struct env *env, uint64_t limit, uint64_t dirty_limit,
-                uint64_t next_file_id);
+		uint64_t next_file_id);
 /* A number that no data file has had. */
 uint64_t cache_new_file_id(struct cache *cache);
 /* Waits until len more dirty bytes fit. Returns 0, -ENOSPC after wait_ns, -EINTR. In a fiber. */

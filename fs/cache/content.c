@@ -55,7 +55,7 @@ int content_create(struct cache *cache, uint64_t size, void *owner, struct conte
 }
 
 int content_adopt(struct cache *cache, uint64_t file_id, bool complete, uint64_t base_len,
-                  const struct extent_set *dirty, void *owner, struct content **out)
+		  const struct extent_set *dirty, void *owner, struct content **out)
 {
 	struct content *content = content_alloc(cache, owner);
 	int err;
@@ -71,7 +71,7 @@ int content_adopt(struct cache *cache, uint64_t file_id, bool complete, uint64_t
 		err = extent_add(&content->valid, dirty->items[i].start, dirty->items[i].end);
 		if (!err)
 			err = extent_add(&content->changed, dirty->items[i].start,
-			                 dirty->items[i].end);
+					 dirty->items[i].end);
 	}
 	if (err) {
 		content->keep_file = true;
@@ -129,7 +129,8 @@ bool content_is_dirty(const struct content *content)
 
 bool content_is_evictable(const struct content *content)
 {
-	return content->owner && content->pins == 0 && content->refs == 1 && !content_is_dirty(content);
+	return content->owner && content->pins == 0 && content->refs == 1 &&
+	       !content_is_dirty(content);
 }
 
 void content_idle(struct content *content)
@@ -144,7 +145,8 @@ void content_touch(struct content *content)
 	list_append(&content->cache->lru, &content->lru);
 }
 
-/* Frees [start, end) on disk and forgets it. A failure leaves the bytes where they are: more is used then. */
+/* Frees [start, end) on disk and forgets it. A failure leaves the bytes where they are: more is
+ * used then. */
 static void give_back(struct content *content, uint64_t start, uint64_t end)
 {
 	struct disk *disk = content->cache->env->disk;
@@ -171,9 +173,10 @@ void content_trim(struct content *content)
 		give_back(content, after, content->size);
 }
 
-/* How much more to fetch now: the next stretch once the reader has used half of what was asked for. */
+/* How much more to fetch now: the next stretch once the reader has used half of what was asked for.
+ */
 static void read_ahead(struct content *content, const struct content_origin *origin,
-                       struct read_window *window, uint64_t offset, uint64_t end)
+		       struct read_window *window, uint64_t offset, uint64_t end)
 {
 	uint64_t target, ahead, valid_end;
 
@@ -182,8 +185,8 @@ static void read_ahead(struct content *content, const struct content_origin *ori
 		return;
 	}
 	target = window ? read_window_advance(window, offset, end - offset, content->size,
-	                                      CONTENT_AHEAD)
-	                : end;
+					      CONTENT_AHEAD)
+			: end;
 	content_fetch(content, origin, offset, end);
 	ahead = end;
 	do {
@@ -196,7 +199,7 @@ static void read_ahead(struct content *content, const struct content_origin *ori
 
 /* Waits until [start, end) is valid, asking for what is missing. */
 static int wait_valid(struct content *content, const struct content_origin *origin,
-                      struct read_window *window, uint64_t start, uint64_t end)
+		      struct read_window *window, uint64_t start, uint64_t end)
 {
 	uint64_t deadline = env_after(content->cache->env, DEADLINE_BULK);
 
@@ -227,7 +230,7 @@ static int wait_valid(struct content *content, const struct content_origin *orig
 }
 
 ssize_t content_read(struct content *content, const struct content_origin *origin,
-                     struct read_window *window, void *data, size_t len, uint64_t offset)
+		     struct read_window *window, void *data, size_t len, uint64_t offset)
 {
 	struct read_window *ahead = content->size > CONTENT_SMALL ? window : NULL;
 	uint64_t end;
@@ -254,7 +257,7 @@ ssize_t content_read(struct content *content, const struct content_origin *origi
 }
 
 int content_hydrate(struct content *content, const struct content_origin *origin, uint64_t start,
-                    uint64_t end)
+		    uint64_t end)
 {
 	int err = 0;
 

@@ -7,16 +7,17 @@
 #include "common/check.h"
 #include "fs/cache/content.h"
 
-/* One range request. Lives from its submission until both its end and its last progress were handled. */
+/* One range request. Lives from its submission until both its end and its last progress were
+ * handled. */
 struct fetch {
 	struct os_request request;
 	struct list link; /* in content->fetches */
 	struct content *content;
 	struct blob *blob; /* reference: the network thread writes into it */
 	uint64_t start, end;
-	uint64_t marked;          /* owner thread: up to here it is valid */
+	uint64_t marked;	  /* owner thread: up to here it is valid */
 	_Atomic uint64_t written; /* network thread: up to here it is in the file */
-	_Atomic bool posted;      /* progress is queued */
+	_Atomic bool posted;	  /* progress is queued */
 	bool done, cancelled;
 	struct task progress;
 	char *key, *etag;
@@ -83,8 +84,8 @@ static void fetch_done(struct os_request *request)
 		content->failures++;
 		content->failure = request->result.err;
 	}
-	/* Its range was added as one piece and may only have been merged: splitting it may lack memory, and then
-	 * nobody could ever fetch the rest. */
+	/* Its range was added as one piece and may only have been merged: splitting it may lack
+	 * memory, and then nobody could ever fetch the rest. */
 	CHECK(extent_remove(&content->inflight, fetch->start, fetch->end) == 0);
 	list_remove(&fetch->link);
 	wait_wake_all(&content->progress);
@@ -94,7 +95,7 @@ static void fetch_done(struct os_request *request)
 }
 
 static int fetch_start(struct content *content, const struct content_origin *origin, uint64_t start,
-                       uint64_t end)
+		       uint64_t end)
 {
 	struct env *env = content->cache->env;
 	struct fetch *fetch = calloc(1, sizeof(*fetch));
@@ -103,7 +104,8 @@ static int fetch_start(struct content *content, const struct content_origin *ori
 		return -ENOMEM;
 	fetch->key = string_copy(origin->key);
 	fetch->etag = string_copy(origin->etag);
-	if (!fetch->key || !fetch->etag || blob_ensure(content->blob) || extent_add(&content->inflight, start, end)) {
+	if (!fetch->key || !fetch->etag || blob_ensure(content->blob) ||
+	    extent_add(&content->inflight, start, end)) {
 		free(fetch->key);
 		free(fetch->etag);
 		free(fetch);
@@ -116,17 +118,17 @@ static int fetch_start(struct content *content, const struct content_origin *ori
 	atomic_init(&fetch->written, start);
 	fetch->progress.run = run_progress;
 	fetch->request = (struct os_request){
-	        .op = OS_GET,
-	        .key = fetch->key,
-	        .condition.if_match = fetch->etag,
-	        .has_range = true,
-	        .range_first = start,
-	        .range_len = end - start,
-	        .sink = {fetch_write, fetch},
-	        .deadline = env_bulk_deadline(env, end - start),
-	        .urgent = end - start <= WINDOW_FIRST,
-	        .done = fetch_done,
-	        .user = fetch,
+		.op = OS_GET,
+		.key = fetch->key,
+		.condition.if_match = fetch->etag,
+		.has_range = true,
+		.range_first = start,
+		.range_len = end - start,
+		.sink = {fetch_write, fetch},
+		.deadline = env_bulk_deadline(env, end - start),
+		.urgent = end - start <= WINDOW_FIRST,
+		.done = fetch_done,
+		.user = fetch,
 	};
 	list_append(&content->fetches, &fetch->link);
 	objstore_submit(env->store, &fetch->request);
@@ -134,7 +136,7 @@ static int fetch_start(struct content *content, const struct content_origin *ori
 }
 
 void content_fetch(struct content *content, const struct content_origin *origin, uint64_t start,
-                   uint64_t end)
+		   uint64_t end)
 {
 	struct extent gap, busy;
 
@@ -166,8 +168,7 @@ static bool overlapping_fetch(struct content *content, uint64_t start, uint64_t 
 {
 	bool found = false;
 
-	LIST_FOREACH(node, &content->fetches)
-	{
+	LIST_FOREACH (node, &content->fetches) {
 		struct fetch *fetch = container_of(node, struct fetch, link);
 
 		if (fetch->start >= end || fetch->end <= start)

@@ -83,7 +83,7 @@ int snapshot_preserve(struct snapshot *snapshot, uint64_t start, uint64_t end)
 
 /* The first preserved range in [start, end); false when there is none. */
 static bool next_preserved(struct snapshot *snapshot, uint64_t start, uint64_t end,
-                           struct extent *range)
+			   struct extent *range)
 {
 	bool found;
 
@@ -103,12 +103,11 @@ int snapshot_read(void *context, void *data, size_t len, uint64_t offset)
 	if (got < 0)
 		return (int)got;
 	/* A short read is legal only where the writer has cut the file and preserved the rest. */
-	if ((size_t)got < len &&
-	    !next_preserved(snapshot, offset + (uint64_t)got, end, &range))
+	if ((size_t)got < len && !next_preserved(snapshot, offset + (uint64_t)got, end, &range))
 		return -EIO;
 	while (position < end && next_preserved(snapshot, position, end, &range)) {
 		ssize_t part = blob_read(snapshot->aside, (char *)data + (range.start - offset),
-		                         (size_t)(range.end - range.start), range.start);
+					 (size_t)(range.end - range.start), range.start);
 
 		if (part != (ssize_t)(range.end - range.start))
 			return part < 0 ? (int)part : -EIO;

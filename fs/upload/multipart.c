@@ -236,7 +236,7 @@ void multipart_end(struct multipart *multipart, bool completed)
 void multipart_complete(struct multipart *multipart, size_t count, struct os_condition condition,
 			struct upload_outcome *outcome, bool *ambiguous)
 {
-	struct os_part *parts = calloc(count, sizeof(*parts));
+	struct os_part *parts = calloc(count + 1, sizeof(*parts));
 	struct os_request request = {
 		.op = OS_MPU_COMPLETE,
 		.key = multipart->key,

@@ -133,8 +133,9 @@ static void put(struct uploader *uploader, const struct upload_job *job,
 		.headers = job->headers,
 		.content_type = job->content_type,
 		.body = job->body,
-		.deadline = job->body.len <= SMALL_BODY ? env_after(uploader->env, DEADLINE_SMALL_PUT)
-	                                            : env_bulk_deadline(uploader->env, job->body.len),
+		.deadline = job->body.len <= SMALL_BODY
+				    ? env_after(uploader->env, DEADLINE_SMALL_PUT)
+				    : env_bulk_deadline(uploader->env, job->body.len),
 		.urgent = job->body.len <= SMALL_BODY,
 	};
 

@@ -1,4 +1,5 @@
-/* change.c — local changes: what must be in the journal before they are acknowledged. Part of inode.h. */
+/* change.c — local changes: what must be in the journal before they are acknowledged. Part of
+ * inode.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,20 +29,20 @@ static uint64_t put_row(struct inode *inode)
 {
 	const struct content *content = inode->content;
 	struct journal_node node = {
-	        .ino = inode->ino,
-	        .parent = inode->parent ? inode->parent->ino : 0,
-	        .name = inode->parent ? inode->name : "",
-	        .flags = inode->dirty | inode->dirty_frozen,
-	        .attributes = inode->attributes,
-	        .size = inode_size(inode),
-	        .generation = inode->generation,
-	        .etag = inode->etag ? inode->etag : "",
-	        .remote_modified = inode->remote_modified,
-	        .put_id = inode->put_id,
-	        .target = inode->target ? inode->target : "",
-	        .content_type = inode->content_type ? inode->content_type : "",
-	        .meta = &inode->meta,
-	        .headers = &inode->headers,
+		.ino = inode->ino,
+		.parent = inode->parent ? inode->parent->ino : 0,
+		.name = inode->parent ? inode->name : "",
+		.flags = inode->dirty | inode->dirty_frozen,
+		.attributes = inode->attributes,
+		.size = inode_size(inode),
+		.generation = inode->generation,
+		.etag = inode->etag ? inode->etag : "",
+		.remote_modified = inode->remote_modified,
+		.put_id = inode->put_id,
+		.target = inode->target ? inode->target : "",
+		.content_type = inode->content_type ? inode->content_type : "",
+		.meta = &inode->meta,
+		.headers = &inode->headers,
 	};
 
 	if (inode->remote == REMOTE_PRESENT)
@@ -85,14 +86,15 @@ int change_wait(struct inode *inode, uint64_t sequence)
 	err = journal_wait(journal, sequence, JOURNAL_COMMITTED);
 	if (err && !inode->vfs->write_stopped) {
 		inode->vfs->write_stopped = true;
-		vfs_report(inode->vfs, NULL, err,
-		           "the journal in the cache directory failed; no more writes are accepted");
+		vfs_report(
+			inode->vfs, NULL, err,
+			"the journal in the cache directory failed; no more writes are accepted");
 	}
 	return err;
 }
 
-/* Objects of moderate size are brought here whole before they are changed: then the data file alone says
- * everything, and no range has to be journalled write by write. */
+/* Objects of moderate size are brought here whole before they are changed: then the data file alone
+ * says everything, and no range has to be journalled write by write. */
 static int prepare_data(struct inode *inode)
 {
 	int err = inode_open_content(inode);
@@ -155,7 +157,8 @@ void change_note(struct inode *inode, unsigned what)
 	inode->generation++;
 }
 
-/* After the last thing that was owed: the row becomes a record of what the cache may serve, or goes. */
+/* After the last thing that was owed: the row becomes a record of what the cache may serve, or
+ * goes. */
 void change_settle(struct inode *inode)
 {
 	struct vfs *vfs = inode->vfs;

@@ -1,7 +1,7 @@
 /* conflict.c — somebody else's version is where ours should go. Part of inode.h.
  *
- * Nothing is overwritten and nothing is lost: their version keeps the name, ours gets a name of its own next
- * to it. The inode, its handles and its cache move along, as everything is keyed by inode.
+ * Nothing is overwritten and nothing is lost: their version keeps the name, ours gets a name of its
+ * own next to it. The inode, its handles and its cache move along, as everything is keyed by inode.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,14 +25,15 @@ int conflict_keep_both(struct inode *inode, const char *foreign_etag)
 		inode->confirmed_at = 0;
 		return 0;
 	}
-	key_conflict_name(name, inode->name, vfs->config.node,
-	                  executor_wall(vfs->env->executor), inode->put_id);
+	key_conflict_name(name, inode->name, vfs->config.node, executor_wall(vfs->env->executor),
+			  inode->put_id);
 	if (inode_child(parent, name)) {
 		return -EAGAIN;
 	}
 	snprintf(text, sizeof(text),
-	         "another writer's version (ETag %s) is there, ours was based on %s: ours is kept as %s",
-	         foreign_etag, inode->etag ? inode->etag : "no object", name);
+		 "another writer's version (ETag %s) is there, ours was based on %s: ours is kept "
+		 "as %s",
+		 foreign_etag, inode->etag ? inode->etag : "no object", name);
 	vfs_report(vfs, inode, -ESTALE, text);
 	inode_unlink(inode);
 	err = inode_link(inode, parent, name);

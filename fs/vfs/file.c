@@ -7,16 +7,16 @@
 #include "common/check.h"
 #include "fs/vfs/inode.h"
 
-/* An open asks S3, so that it sees what a close anywhere has published (P3); unless the lookup that the kernel
- * made for the same open(2) has just done so. */
-#define SAME_OPEN (2 * NSEC_PER_MSEC)
-#define DIRTY_WAIT (30 * NSEC_PER_SEC)
+/* An open asks S3, so that it sees what a close anywhere has published (P3); unless the lookup that
+ * the kernel made for the same open(2) has just done so. */
+#define SAME_OPEN    (2 * NSEC_PER_MSEC)
+#define DIRTY_WAIT   (30 * NSEC_PER_SEC)
 #define PUBLISH_WAIT (300 * NSEC_PER_SEC)
 
 struct vfs_handle {
 	struct inode *inode; /* busy reference */
 	int flags;
-	bool served;         /* bytes were read through it */
+	bool served; /* bytes were read through it */
 	struct read_window window;
 };
 
@@ -88,7 +88,7 @@ static int revalidate(struct inode *inode, int32_t pid)
 	struct vfs *vfs = inode->vfs;
 	struct recent_lookup *recent = &vfs->recent[(uint32_t)pid % RECENT_LOOKUPS];
 	bool same_open = recent->pid == pid && recent->ino == inode->ino &&
-	                 env_now(vfs->env) - recent->replied < SAME_OPEN;
+			 env_now(vfs->env) - recent->replied < SAME_OPEN;
 
 	recent->pid = 0;
 	if (same_open || inode_is_local(inode) || !inode->parent)
@@ -97,7 +97,7 @@ static int revalidate(struct inode *inode, int32_t pid)
 }
 
 int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
-             struct vfs_handle **out, bool *keep_cache)
+	     struct vfs_handle **out, bool *keep_cache)
 {
 	struct inode *inode = inode_find(vfs, ino);
 	bool writes = (flags & O_ACCMODE) != O_RDONLY;
@@ -158,7 +158,8 @@ ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t off
 	struct inode *inode = handle->inode;
 	ssize_t got = read_once(handle, data, len, offset);
 
-	/* Replaced by another writer before this handle gave anything out: it opens the new version. */
+	/* Replaced by another writer before this handle gave anything out: it opens the new
+	 * version. */
 	if (got == -ESTALE && !handle->served && !inode_is_local(inode) && inode->parent &&
 	    remote_refresh(inode) == 0)
 		got = read_once(handle, data, len, offset);
@@ -185,7 +186,8 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 		return err;
 	old = inode->content->size;
 	if (handle->flags & O_APPEND)
-		offset = old; /* the kernel's idea of the end may be older than ours (fuse(4), O_APPEND) */
+		offset = old; /* the kernel's idea of the end may be older than ours (fuse(4),
+				 O_APPEND) */
 	start = offset < old ? offset : old; /* the hole up to it is new as well */
 	err = content_write(inode->content, data, len, offset);
 	if (err)
@@ -222,7 +224,7 @@ int inode_make_durable(struct inode *inode, enum journal_level level)
 	if (err) {
 		vfs->write_stopped = true;
 		vfs_report(vfs, inode, err,
-		           "fsync of the cache failed; no more writes are accepted");
+			   "fsync of the cache failed; no more writes are accepted");
 		return err;
 	}
 	sequence = inode_is_dirty(inode) ? change_journal(inode) : inode->dirty_sequence;
@@ -236,7 +238,8 @@ static int settle(struct inode *inode, enum publish_mode mode, enum journal_leve
 	if (!inode_is_dirty(inode) || !inode->parent)
 		return inode_take_error(inode);
 	if (mode == PUBLISH_S3)
-		return publish_wait(inode, env_after(inode->vfs->env, PUBLISH_WAIT), WAIT_INTERRUPTIBLE);
+		return publish_wait(inode, env_after(inode->vfs->env, PUBLISH_WAIT),
+				    WAIT_INTERRUPTIBLE);
 	err = inode_make_durable(inode, level);
 	publish_soon(inode, 0);
 	return err ? err : inode_take_error(inode);
@@ -334,7 +337,7 @@ static int change_root(struct inode *root, const struct stat *values, unsigned w
 }
 
 int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const struct stat *values,
-                unsigned which, struct stat *out)
+		unsigned which, struct stat *out)
 {
 	struct inode *inode = inode_find(vfs, ino);
 	unsigned rest = which & ~(unsigned)VFS_SET_SIZE;

@@ -256,18 +256,18 @@ void inode_stat(const struct inode *inode, struct stat *out)
 	uint64_t size = inode->directory ? 4096 : inode_size(inode);
 
 	*out = (struct stat){
-	        .st_ino = inode->ino,
-	        .st_mode = inode->attributes.mode,
-	        .st_nlink = inode->parent || inode == inode->vfs->root ? 1 : 0,
-	        .st_uid = inode->attributes.uid,
-	        .st_gid = inode->attributes.gid,
-	        .st_rdev = (dev_t)inode->attributes.rdev,
-	        .st_size = (off_t)size,
-	        .st_blksize = 4096,
-	        .st_blocks = (blkcnt_t)((size + 511) / 512),
-	        .st_atim = to_timespec(inode->attributes.atime),
-	        .st_mtim = to_timespec(inode->attributes.mtime),
-	        .st_ctim = to_timespec(inode->attributes.ctime),
+		.st_ino = inode->ino,
+		.st_mode = inode->attributes.mode,
+		.st_nlink = inode->parent || inode == inode->vfs->root ? 1 : 0,
+		.st_uid = inode->attributes.uid,
+		.st_gid = inode->attributes.gid,
+		.st_rdev = (dev_t)inode->attributes.rdev,
+		.st_size = (off_t)size,
+		.st_blksize = 4096,
+		.st_blocks = (blkcnt_t)((size + 511) / 512),
+		.st_atim = to_timespec(inode->attributes.atime),
+		.st_mtim = to_timespec(inode->attributes.mtime),
+		.st_ctim = to_timespec(inode->attributes.ctime),
 	};
 }
 

@@ -1,16 +1,16 @@
 /* inode.h — the inode table and the tree of names; internal to fs/vfs.
  *
- * Everything is keyed by inode: names hang between parent and child only, so that a rename touches neither
- * content, nor queue, nor handles.
+ * Everything is keyed by inode: names hang between parent and child only, so that a rename touches
+ * neither content, nor queue, nor handles.
  *
  * Threads: owner thread; fields change only between waits.
- * References: the kernel (nlookup), fibers and handles (busy), the tree (parent). An inode without parent,
- * nlookup and busy is freed by inode_put.
- * Invariants:
- *  (N1) inode->parent->directory->children[inode->name] == inode, for all but the root and the unlinked.
+ * References: the kernel (nlookup), fibers and handles (busy), the tree (parent). An inode without
+ * parent, nlookup and busy is freed by inode_put. Invariants: (N1)
+ * inode->parent->directory->children[inode->name] == inode, for all but the root and the unlinked.
  *  (N2) content only for regular files; directory only for directories.
  *  (N3) dirty | dirty_frozen != 0  <=>  on vfs->dirty.
- *  (N4) a dirty inode is never replaced by what a listing or a HEAD says; only a publication settles it.
+ *  (N4) a dirty inode is never replaced by what a listing or a HEAD says; only a publication
+ * settles it.
  */
 #ifndef FS_VFS_INODE_H
 #define FS_VFS_INODE_H
@@ -20,7 +20,8 @@
 #include "fs/cache/content.h"
 #include "fs/vfs/vfs.h"
 
-/* The last lookup of a thread that asked S3: an open that follows at once is part of the same open(2). */
+/* The last lookup of a thread that asked S3: an open that follows at once is part of the same
+ * open(2). */
 struct recent_lookup {
 	int32_t pid;
 	uint64_t ino;
@@ -35,17 +36,17 @@ struct vfs {
 	struct uploader uploader;
 	struct map *inodes; /* ino -> struct inode */
 	struct inode *root;
-	uint64_t change; /* counts local changes of the name space */
+	uint64_t change;			     /* counts local changes of the name space */
 	struct recent_lookup recent[RECENT_LOOKUPS]; /* by pid */
-	uint64_t walked_at;    /* monotonic; when a directory was last listed for somebody */
-	unsigned walked;       /* directories in a row, each soon after the one before */
-	uint64_t hidden; /* keys that have no POSIX name, as of the listings */
-	struct list dirty; /* inodes in the order in which they became dirty */
+	uint64_t walked_at; /* monotonic; when a directory was last listed for somebody */
+	unsigned walked;    /* directories in a row, each soon after the one before */
+	uint64_t hidden;    /* keys that have no POSIX name, as of the listings */
+	struct list dirty;  /* inodes in the order in which they became dirty */
 	unsigned publishing;
-	struct timer pump; /* when the next dirty inode is due */
-	struct wait_queue settled; /* a publication ended */
-	struct wait_queue thawed;  /* a directory rename ended */
-	struct found_intent *found_intents; /* from the journal, until vfs_recover */
+	struct timer pump;			 /* when the next dirty inode is due */
+	struct wait_queue settled;		 /* a publication ended */
+	struct wait_queue thawed;		 /* a directory rename ended */
+	struct found_intent *found_intents;	 /* from the journal, until vfs_recover */
 	uint64_t published, conflicts, failures; /* counters for status */
 	char last_error[400];
 	int64_t last_error_at; /* wall, ns */
@@ -53,25 +54,26 @@ struct vfs {
 };
 
 enum remote {
-	REMOTE_ABSENT,  /* S3 has nothing under this name, as far as we know */
+	REMOTE_ABSENT,	/* S3 has nothing under this name, as far as we know */
 	REMOTE_PRESENT, /* an object; etag names its version */
 	REMOTE_IMPLIED, /* a directory that exists by the keys below it */
 };
 
 struct directory {
-	struct map *children;    /* name -> inode */
-	uint64_t listed_at;      /* monotonic; when the last complete listing began; 0: never */
+	struct map *children; /* name -> inode */
+	uint64_t listed_at;   /* monotonic; when the last complete listing began; 0: never */
 	size_t listed_count;
-	char *absent;            /* the name that was last asked for and not there, as of absent_at */
+	char *absent; /* the name that was last asked for and not there, as of absent_at */
 	uint64_t absent_at;
-	unsigned misses;         /* lookups that cost a request since then */
-	bool listing;            /* one is under way */
-	struct map *removed;     /* names that went while it was: what it says of them is old; NULL: none */
-	size_t hidden;           /* keys without a file name, as of the last listing */
+	unsigned misses; /* lookups that cost a request since then */
+	bool listing;	 /* one is under way */
+	/* Names that went while it was: what it says of them is old. NULL: none. */
+	struct map *removed;
+	size_t hidden; /* keys without a file name, as of the last listing */
 	struct wait_queue listed;
-	struct inode **order;    /* as listed, sorted; entries that went are NULL */
+	struct inode **order; /* as listed, sorted; entries that went are NULL */
 	size_t order_count;
-	unsigned frozen;         /* a rename of this directory is under way: nothing below may change */
+	unsigned frozen; /* a rename of this directory is under way: nothing below may change */
 };
 
 struct inode {
@@ -83,21 +85,21 @@ struct inode {
 	unsigned busy;
 	unsigned opens, writers; /* handles */
 	struct attributes attributes;
-	uint64_t size;           /* regular files: truth is content->size when there is content */
-	char *target;            /* symlink; NULL: not read yet */
+	uint64_t size; /* regular files: truth is content->size when there is content */
+	char *target;  /* symlink; NULL: not read yet */
 
 	enum remote remote;
-	char *etag;              /* of the version that we know or are based on; NULL: none */
+	char *etag; /* of the version that we know or are based on; NULL: none */
 	uint64_t remote_size;
 	int64_t remote_modified; /* Last-Modified; 0: not told yet */
 	char *content_type;
-	struct os_meta meta, headers; /* of others, kept on rewrite */
-	bool attributes_known;   /* read from the object, not only listed */
-	bool attributes_asked;   /* a prefetch is under way */
-	uint64_t confirmed_at;   /* monotonic; 0: never */
-	uint64_t changed;        /* vfs->change of the last local change */
+	struct os_meta meta, headers;	  /* of others, kept on rewrite */
+	bool attributes_known;		  /* read from the object, not only listed */
+	bool attributes_asked;		  /* a prefetch is under way */
+	uint64_t confirmed_at;		  /* monotonic; 0: never */
+	uint64_t changed;		  /* vfs->change of the last local change */
 	uint64_t version, opened_version; /* counts replacements of the content by others */
-	size_t order_index;      /* in parent->directory->order */
+	size_t order_index;		  /* in parent->directory->order */
 
 	struct content *content;
 	struct directory *directory;
@@ -105,25 +107,26 @@ struct inode {
 	unsigned dirty, dirty_frozen; /* NODE_DIRTY_DATA, NODE_DIRTY_ATTR */
 	uint64_t generation, published_generation, frozen_generation;
 	bool publishing, settled_by_conflict;
-	uint64_t due;            /* monotonic: not published before */
+	uint64_t due; /* monotonic: not published before */
 	unsigned retries;
 	struct list dirty_link;
 	struct wait_queue published;
 	char put_id[PUT_ID_LEN + 1];
-	bool resolve_first;      /* a former attempt's fate is unknown: HEAD decides before the next */
-	uint64_t dirty_sequence; /* of the journal: the record that makes writes survive */
-	uint64_t dirty_since;    /* wall */
-	bool persisted;          /* has a row in the journal */
+	bool resolve_first; /* a former attempt's fate is unknown: HEAD decides before the next */
+	uint64_t dirty_sequence;  /* of the journal: the record that makes writes survive */
+	uint64_t dirty_since;	  /* wall */
+	bool persisted;		  /* has a row in the journal */
 	struct multipart *stream; /* of a large file that goes while it is written */
 	bool stream_pumping, stream_closing, stream_failed;
-	uint64_t stream_reach;   /* where the newest write began: what is below is probably final */
-	int error;               /* returned at the next fsync or close, once */
+	uint64_t stream_reach; /* where the newest write began: what is below is probably final */
+	int error;	       /* returned at the next fsync or close, once */
 	char *error_text;
 };
 
 /* inode.c */
-/* For a name that is about to be linked. Its number comes from the path, so that it is the same at the next
- * mount and on every node (git, rsync and backup programs compare it). NULL: out of memory. */
+/* For a name that is about to be linked. Its number comes from the path, so that it is the same at
+ * the next mount and on every node (git, rsync and backup programs compare it). NULL: out of
+ * memory. */
 struct inode *inode_new(struct inode *parent, const char *name, uint32_t mode);
 struct inode *inode_new_numbered(struct vfs *vfs, uint64_t ino, uint32_t mode);
 struct inode *inode_find(struct vfs *vfs, uint64_t ino); /* takes a busy reference; NULL: unknown */
@@ -132,7 +135,8 @@ void inode_put(struct inode *inode);
 int inode_link(struct inode *inode, struct inode *parent, const char *name);
 void inode_unlink(struct inode *inode); /* out of the tree; the caller holds a reference */
 struct inode *inode_child(const struct inode *parent, const char *name);
-/* The object key (directories end in '/'). Errors: -ENAMETOOLONG, -ENOMEM, -ENOENT when it has no name. */
+/* The object key (directories end in '/'). Errors: -ENAMETOOLONG, -ENOMEM, -ENOENT when it has no
+ * name. */
 int inode_key(const struct inode *inode, char **key);
 int inode_child_key(const struct inode *parent, const char *name, bool directory, char **key);
 void inode_stat(const struct inode *inode, struct stat *out);
@@ -142,10 +146,11 @@ bool inode_is_local(const struct inode *inode); /* what we have is newer than wh
 /* The same, of the inode or of anything below it: then it exists whatever a listing shows. */
 bool inode_holds_local(const struct inode *inode);
 void inode_set_etag(struct inode *inode, const char *etag);
-void inode_drop_content(struct inode *inode); /* clean content only */
+void inode_drop_content(struct inode *inode);	   /* clean content only */
 void inode_touch(struct inode *inode, bool mtime); /* ctime (and mtime) are now */
 bool vfs_is_fresh(const struct vfs *vfs, uint64_t when);
-/* Forgets names that nobody uses when there are too many (P5: memory has a bound); they can be asked for again. */
+/* Forgets names that nobody uses when there are too many (P5: memory has a bound); they can be
+ * asked for again. */
 void inodes_reclaim(struct vfs *vfs);
 bool inode_is_ancestor(const struct inode *ancestor, const struct inode *inode);
 /* Waits while a rename holds the inode or a directory above it. */
@@ -168,7 +173,7 @@ int listing_is_empty(struct inode *directory);
 /* change.c: local changes and their journal rows */
 int change_begin(struct inode *inode, unsigned what); /* before the first change; may wait */
 void change_note(struct inode *inode, unsigned what); /* after each */
-void change_settle(struct inode *inode); /* clean again */
+void change_settle(struct inode *inode);	      /* clean again */
 uint64_t change_journal(struct inode *inode);
 int change_wait(struct inode *inode, uint64_t sequence);
 void change_forget(struct inode *inode); /* the file is gone: nothing is owed */
@@ -183,9 +188,11 @@ void inode_orphan(struct inode *inode);
 /* Takes the name away, in S3 first. */
 int name_remove(struct inode *inode);
 /* file.c */
-void handle_attach(struct inode *inode, int flags, struct vfs_handle **out); /* NULL: out of memory */
+void handle_attach(struct inode *inode, int flags,
+		   struct vfs_handle **out); /* NULL: out of memory */
 int file_truncate(struct inode *inode, uint64_t size);
-/* What is owed of it is committed, or durable, on this node's disk: data first, then the journal. */
+/* What is owed of it is committed, or durable, on this node's disk: data first, then the journal.
+ */
 int inode_make_durable(struct inode *inode, enum journal_level level);
 
 /* publish.c */
@@ -202,9 +209,10 @@ void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char 
 /* The metadata that goes with the object. Errors: -E2BIG, -ENOMEM. */
 int publish_metadata(struct inode *inode, struct os_meta *meta);
 /* stream.c */
-void stream_note(struct inode *inode, uint64_t start, uint64_t end); /* after a change of [start, end) */
-/* The upload that has begun, its parts at rest, or NULL; the caller owns it. No wait between its return and the
- * freeze may let the file change unnoticed. In a fiber. */
+void stream_note(struct inode *inode, uint64_t start,
+		 uint64_t end); /* after a change of [start, end) */
+/* The upload that has begun, its parts at rest, or NULL; the caller owns it. No wait between its
+ * return and the freeze may let the file change unnoticed. In a fiber. */
 struct multipart *stream_take(struct inode *inode, const char *key);
 void stream_drop(struct inode *inode);
 /* conflict.c */

@@ -1,5 +1,5 @@
-/* listing.c — what S3 says about a directory: one ListObjectsV2 per 1,000 names, attributes by HEADs side by
- * side when somebody asks for them in order. Part of inode.h.
+/* listing.c — what S3 says about a directory: one ListObjectsV2 per 1,000 names, attributes by
+ * HEADs side by side when somebody asks for them in order. Part of inode.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,8 +12,9 @@
 
 enum {
 	LIST_PAGE = 1000,
-	/* S3 tells Last-Modified in whole seconds: a version this young may be followed by another one with the
-	 * same time, so that its attributes are asked for again (as git does with its index). */
+	/* S3 tells Last-Modified in whole seconds: a version this young may be followed by another
+	 * one with the same time, so that its attributes are asked for again (as git does with its
+	 * index). */
 	RACY_SECONDS = 2,
 };
 
@@ -32,7 +33,7 @@ static int note_child(struct listing *listing, struct inode *child)
 		return 0;
 	if (listing->count == listing->capacity) {
 		size_t capacity = listing->capacity ? listing->capacity * 2 : 64;
-		struct inode **order = realloc(listing->order, capacity * sizeof(*order));
+		struct inode **order = realloc(listing->order, capacity * sizeof(struct inode *));
 
 		if (!order)
 			return -ENOMEM;
@@ -62,12 +63,12 @@ static void confirm_file(struct listing *listing, struct inode *child, const str
 {
 	int64_t age = executor_wall(child->vfs->env->executor) - entry->last_modified;
 	bool same = child->remote == REMOTE_PRESENT && child->etag &&
-	            strcmp(child->etag, entry->etag) == 0 && child->remote_size == entry->size;
+		    strcmp(child->etag, entry->etag) == 0 && child->remote_size == entry->size;
 
 	if (same && child->remote_modified == 0)
 		child->remote_modified = entry->last_modified;
 	if (same && child->remote_modified / (int64_t)NSEC_PER_SEC ==
-	                    entry->last_modified / (int64_t)NSEC_PER_SEC) {
+			    entry->last_modified / (int64_t)NSEC_PER_SEC) {
 		if (age > RACY_SECONDS * (int64_t)NSEC_PER_SEC || !child->attributes_known)
 			child->confirmed_at = listing->started;
 		return;
@@ -97,7 +98,7 @@ static struct inode *add_child(struct listing *listing, const char *name, bool d
 	if (!child)
 		return NULL;
 	child->attributes.mode |= directory ? vfs->config.defaults.dir_mode
-	                                    : vfs->config.defaults.file_mode;
+					    : vfs->config.defaults.file_mode;
 	child->attributes.uid = vfs->config.defaults.uid;
 	child->attributes.gid = vfs->config.defaults.gid;
 	child->remote = directory ? REMOTE_IMPLIED : REMOTE_PRESENT;
@@ -131,7 +132,8 @@ static int apply_entry(struct listing *listing, const char *prefix, const struct
 	if (!child && listing->directory->directory->removed &&
 	    map_get(listing->directory->directory->removed, name))
 		return 0; /* it went while this was on its way */
-	/* The type changed while others worked: the old inode is gone. "a" beside "a/": the directory wins. */
+	/* The type changed while others worked: the old inode is gone. "a" beside "a/": the
+	 * directory wins. */
 	if (child && (child->directory != NULL) != component.is_directory &&
 	    child->changed <= listing->change && !inode_is_local(child)) {
 		if (child->directory)
@@ -146,7 +148,7 @@ static int apply_entry(struct listing *listing, const char *prefix, const struct
 	if (child->changed <= listing->change && !inode_is_local(child)) {
 		if (child->directory)
 			child->attributes_known = child->attributes_known &&
-			                          vfs_is_fresh(child->vfs, child->confirmed_at);
+						  vfs_is_fresh(child->vfs, child->confirmed_at);
 		else
 			confirm_file(listing, child, entry);
 	}
@@ -175,7 +177,7 @@ static void drop_missing(struct listing *listing)
 {
 	struct directory *directory = listing->directory->directory;
 	size_t position = 0, gone_count = 0;
-	struct inode **gone = calloc(map_count(directory->children) + 1, sizeof(*gone));
+	struct inode **gone = calloc(map_count(directory->children) + 1, sizeof(struct inode *));
 	void *value;
 
 	if (!gone)
@@ -215,12 +217,13 @@ static void adopt_order(struct listing *listing)
 		if (directory->order[i])
 			directory->order[i]->order_index = SIZE_MAX;
 	free(directory->order);
-	/* Between the pages others may have unlinked what an early page named: order holds no reference. */
+	/* Between the pages others may have unlinked what an early page named: order holds no
+	 * reference. */
 	for (size_t i = 0; i < listing->count; i++)
 		if (listing->order[i]->parent == listing->directory)
 			listing->order[kept++] = listing->order[i];
 	if (kept > 0)
-		qsort(listing->order, kept, sizeof(*listing->order), compare_names);
+		qsort(listing->order, kept, sizeof(struct inode *), compare_names);
 	kept = drop_duplicates(listing->order, kept);
 	for (size_t i = 0; i < kept; i++)
 		listing->order[i]->order_index = i;
@@ -239,9 +242,12 @@ static int list_pages(struct listing *listing, const char *prefix)
 
 	/* All pages first, then one change of the tree without a wait in it. */
 	do {
-		struct os_request request = {
-		        .op = OS_LIST, .prefix = prefix, .delimiter = '/', .token = token,
-		        .max_keys = LIST_PAGE, .urgent = true};
+		struct os_request request = {.op = OS_LIST,
+					     .prefix = prefix,
+					     .delimiter = '/',
+					     .token = token,
+					     .max_keys = LIST_PAGE,
+					     .urgent = true};
 		struct os_result *more = realloc(pages, (page_count + 1) * sizeof(*pages));
 
 		if (listing->directory->directory->listed_at)
@@ -273,9 +279,8 @@ static int refresh(struct inode *inode, const char *prefix)
 {
 	struct vfs *vfs = inode->vfs;
 	struct directory *directory = inode->directory;
-	struct listing listing = {.directory = inode,
-	                          .started = env_now(vfs->env),
-	                          .change = vfs->change};
+	struct listing listing = {
+		.directory = inode, .started = env_now(vfs->env), .change = vfs->change};
 	int err = list_pages(&listing, prefix);
 
 	if (!err) {
@@ -287,7 +292,7 @@ static int refresh(struct inode *inode, const char *prefix)
 		vfs->hidden += listing.hidden - directory->hidden;
 		if (listing.hidden > directory->hidden)
 			log_warning("%zu keys below \"%s\" have no file name and are not shown",
-			            listing.hidden, prefix);
+				    listing.hidden, prefix);
 		directory->hidden = listing.hidden;
 	}
 	free(listing.order);
@@ -303,7 +308,7 @@ int listing_refresh(struct inode *inode)
 
 	inodes_reclaim(inode->vfs);
 	while (directory->listing) {
-		err = fiber_wait(&directory->listed, DEADLINE_NONE, WAIT_PLAIN);
+		fiber_wait(&directory->listed, DEADLINE_NONE, WAIT_PLAIN);
 		if (!directory->listing && directory->listed_at >= asked)
 			return 0;
 	}
@@ -351,7 +356,8 @@ static void attributes_arrived(struct os_request *request)
 			remote_apply(inode, &request->result);
 			inode->confirmed_at = ask->started;
 		} else if (request->result.err == -ENOENT && inode->directory) {
-			inode->remote = REMOTE_IMPLIED; /* the listing has just shown that it exists */
+			inode->remote =
+				REMOTE_IMPLIED; /* the listing has just shown that it exists */
 			inode->attributes_known = true;
 		}
 	}
@@ -375,12 +381,12 @@ static void ask_attributes(struct inode *inode)
 	ask->started = env_now(vfs->env);
 	ask->change = vfs->change;
 	ask->request = (struct os_request){
-	        .op = OS_HEAD,
-	        .key = ask->key,
-	        .urgent = true,
-	        .deadline = env_after(vfs->env, DEADLINE_SMALL),
-	        .done = attributes_arrived,
-	        .user = ask,
+		.op = OS_HEAD,
+		.key = ask->key,
+		.urgent = true,
+		.deadline = env_after(vfs->env, DEADLINE_SMALL),
+		.done = attributes_arrived,
+		.user = ask,
 	};
 	inode->attributes_asked = true;
 	objstore_submit(vfs->env->store, &ask->request);

@@ -1,8 +1,8 @@
 /* load.c — the tree as the journal has it. Part of inode.h.
  *
- * What is dirty is taken as it is on disk. What is only cached is trusted while the page cache that it was
- * written through still lives: nothing of it was ever synced, so that after a restart of the kernel the data
- * file may miss what it seems to hold.
+ * What is dirty is taken as it is on disk. What is only cached is trusted while the page cache that
+ * it was written through still lives: nothing of it was ever synced, so that after a restart of the
+ * kernel the data file may miss what it seems to hold.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ struct load {
 };
 
 static int adopt_content(struct load *load, struct inode *inode, const struct journal_node *node,
-                         const struct extent_set *dirty)
+			 const struct extent_set *dirty)
 {
 	bool complete = node->flags & NODE_COMPLETE;
 	int err;
@@ -28,8 +28,7 @@ static int adopt_content(struct load *load, struct inode *inode, const struct jo
 	if (!node->file_id)
 		return 0;
 	err = content_adopt(&load->vfs->cache, node->file_id, complete, node->base_size,
-	                    node->flags & NODE_DIRTY_DATA ? dirty : NULL, inode,
-	                    &inode->content);
+			    node->flags & NODE_DIRTY_DATA ? dirty : NULL, inode, &inode->content);
 	if (!err)
 		err = map_put_u64(load->files, node->file_id, inode, NULL);
 	if (!err && complete && (node->flags & NODE_DIRTY_DATA)) {
@@ -51,9 +50,9 @@ static int fill(struct inode *inode, const struct journal_node *node)
 	inode->generation = node->generation;
 	inode->remote_modified = node->remote_modified;
 	inode->remote = node->flags & NODE_REMOTE ? REMOTE_PRESENT
-	                : node->flags & (NODE_DIRTY_DATA | NODE_DIRTY_ATTR) || !inode->directory
-	                        ? REMOTE_ABSENT
-	                        : REMOTE_IMPLIED;
+			: node->flags & (NODE_DIRTY_DATA | NODE_DIRTY_ATTR) || !inode->directory
+				? REMOTE_ABSENT
+				: REMOTE_IMPLIED;
 	inode_set_etag(inode, node->etag);
 	inode->content_type = string_copy(node->content_type);
 	if (S_ISLNK(node->attributes.mode) && node->target[0])
@@ -104,9 +103,9 @@ static int load_node(void *context, const struct journal_node *node, const struc
 	    (!owed && !S_ISDIR(node->attributes.mode) && !load->trust_clean)) {
 		load->lost += owed && !(node->flags & NODE_UNLINKED);
 		if (owed && !(node->flags & NODE_UNLINKED))
-			log_error("%s: \"%s\" has no place in the tree; its data stays in file %llx",
-			          vfs->config.volume, node->name,
-			          (unsigned long long)node->file_id);
+			log_error(
+				"%s: \"%s\" has no place in the tree; its data stays in file %llx",
+				vfs->config.volume, node->name, (unsigned long long)node->file_id);
 		else
 			forget_row(load, node->ino);
 		return 0;
@@ -124,8 +123,8 @@ static int load_node(void *context, const struct journal_node *node, const struc
 	}
 	if (err == -ENOENT) {
 		load->lost++;
-		log_error("%s: the data file of \"%s\" is missing from the cache", vfs->config.volume,
-		          node->name);
+		log_error("%s: the data file of \"%s\" is missing from the cache",
+			  vfs->config.volume, node->name);
 		inode_put(inode);
 		return 0;
 	}
@@ -203,15 +202,16 @@ int load_journal(struct vfs *vfs, bool trust_clean, struct error *error)
 
 	if (err) {
 		error_set(error, err, "cannot read the journal in the cache directory: %s",
-		          strerror(-err));
+			  strerror(-err));
 	} else {
 		prune(&load, vfs->root);
-		/* With data that has lost its row nothing is swept: it may be all that is left of a file. */
+		/* With data that has lost its row nothing is swept: it may be all that is left of a
+		 * file. */
 		if (load.lost == 0)
 			vfs->env->disk->ops->scan(vfs->env->disk, sweep_file, &load);
 		if (load.dirty > 0)
 			log_info("%s: %llu files from before are not in S3 yet and go there now",
-			         vfs->config.volume, (unsigned long long)load.dirty);
+				 vfs->config.volume, (unsigned long long)load.dirty);
 	}
 	map_destroy(load.files);
 	return err;

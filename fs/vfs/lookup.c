@@ -9,7 +9,8 @@
 #include "fs/vfs/key.h"
 
 enum {
-	/* Lookups that cost a request before the whole directory is listed instead; large directories need more. */
+	/* Lookups that cost a request before the whole directory is listed instead; large
+	   directories need more. */
 	MISSES_MIN = 3,
 	MISSES_PER_ENTRIES = 250,
 	/* Attributes that are asked for ahead of a reader who goes through a directory in order. */
@@ -56,8 +57,8 @@ static bool listing_pays(const struct directory *directory)
 	return directory->misses >= MISSES_MIN + directory->listed_count / MISSES_PER_ENTRIES;
 }
 
-/* A child whose attributes are not known although the directory has just been listed: who asks for one will
- * ask for its neighbours. */
+/* A child whose attributes are not known although the directory has just been listed: who asks for
+ * one will ask for its neighbours. */
 static int read_attributes(struct inode *parent, struct inode *child)
 {
 	if (child->order_index != SIZE_MAX &&
@@ -82,8 +83,8 @@ static void note_absent(struct inode *parent, const char *name, uint64_t asked)
 	parent->directory->absent_at = asked;
 }
 
-/* P6: while S3 is away, a directory that was listed before is as it was then; so new files can be made, and
- * their condition (If-None-Match) guards what we could not see. */
+/* P6: while S3 is away, a directory that was listed before is as it was then; so new files can be
+ * made, and their condition (If-None-Match) guards what we could not see. */
 static int resolve_unknown(struct inode *parent, const char *name, struct inode **out)
 {
 	struct env *env = parent->vfs->env;
@@ -161,7 +162,7 @@ int vfs_find(struct inode *parent, const char *name, struct inode **out)
 }
 
 int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name,
-               struct stat *out)
+	       struct stat *out)
 {
 	struct recent_lookup *recent = &vfs->recent[(uint32_t)caller.pid % RECENT_LOOKUPS];
 	uint64_t started = env_now(vfs->env);
@@ -179,8 +180,7 @@ int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, c
 		child->nlookup++;
 		*recent = (struct recent_lookup){0, 0, 0};
 		if (child->confirmed_at >= started)
-			*recent = (struct recent_lookup){caller.pid, child->ino,
-			                                 env_now(vfs->env)};
+			*recent = (struct recent_lookup){caller.pid, child->ino, env_now(vfs->env)};
 		inode_put(child);
 	}
 	inode_put(parent);
@@ -316,8 +316,8 @@ static uint32_t known_type(const struct inode *inode)
 	return 0;
 }
 
-int vfs_readdir(struct vfs_directory *directory, uint64_t position, bool plus, struct vfs_dirent *out,
-                bool *more)
+int vfs_readdir(struct vfs_directory *directory, uint64_t position, bool plus,
+		struct vfs_dirent *out, bool *more)
 {
 	struct inode *inode = directory->inode, *child;
 	int err = 0;

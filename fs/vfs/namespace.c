@@ -1,7 +1,7 @@
 /* namespace.c — making and removing names. Part of vfs.h.
  *
- * What has never been uploaded costs no request to remove. A name is taken away here only after S3 has
- * taken it away, so that a failed unlink leaves everything as it was.
+ * What has never been uploaded costs no request to remove. A name is taken away here only after S3
+ * has taken it away, so that a failed unlink leaves everything as it was.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,9 +31,10 @@ static int get_directory(struct vfs *vfs, uint64_t ino, struct inode **out)
 	return 0;
 }
 
-/* A new inode under a name that is free. The key must fit, with the slash that a directory needs. */
-static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *parent, const char *name,
-                     mode_t mode, struct inode **out)
+/* A new inode under a name that is free. The key must fit, with the slash that a directory needs.
+ */
+static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *parent,
+		     const char *name, mode_t mode, struct inode **out)
 {
 	struct inode *child;
 	char *key;
@@ -89,8 +90,8 @@ static void undo(struct inode *child)
 	inode_unlink(child);
 }
 
-int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name, mode_t mode,
-             dev_t rdev, const char *target, struct stat *out)
+int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name,
+	     mode_t mode, dev_t rdev, const char *target, struct stat *out)
 {
 	struct inode *parent, *child = NULL;
 	int err = get_directory(vfs, parent_ino, &parent);
@@ -110,7 +111,8 @@ int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, con
 			err = change_wait(child, child->dirty_sequence);
 		}
 		if (!err && vfs->config.close == PUBLISH_S3)
-			err = publish_wait(child, env_after(vfs->env, PUBLISH_WAIT), WAIT_INTERRUPTIBLE);
+			err = publish_wait(child, env_after(vfs->env, PUBLISH_WAIT),
+					   WAIT_INTERRUPTIBLE);
 		else
 			publish_soon(child, 0);
 		/* Somebody else made it at the same moment. */
@@ -130,8 +132,8 @@ int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, con
 	return err;
 }
 
-int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name, mode_t mode,
-               int flags, struct vfs_handle **handle, struct stat *out)
+int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name,
+	       mode_t mode, int flags, struct vfs_handle **handle, struct stat *out)
 {
 	struct inode *parent, *child = NULL;
 	int err = get_directory(vfs, parent_ino, &parent);
@@ -177,7 +179,8 @@ int inode_read_target(struct inode *inode)
 		inode->target = string_copy(stored);
 		return inode->target ? 0 : -ENOMEM;
 	}
-	err = vfs_open(inode->vfs, (struct vfs_caller){0, 0, -1}, inode->ino, O_RDONLY, &handle, &keep);
+	err = vfs_open(inode->vfs, (struct vfs_caller){0, 0, -1}, inode->ino, O_RDONLY, &handle,
+		       &keep);
 	if (err)
 		return err;
 	text = calloc(1, 4096);
@@ -221,7 +224,7 @@ static int delete_object(struct inode *inode)
 	if (err)
 		return err;
 	request.key = key;
-	if (vfs->uploader.can.delete && inode->etag && !inode->directory)
+	if (vfs->uploader.can.delete &&inode->etag && !inode->directory)
 		request.condition.if_match = inode->etag;
 	err = env_s3(vfs->env, &request);
 	if (err == -ENOENT)
@@ -233,7 +236,8 @@ static int delete_object(struct inode *inode)
 	return err;
 }
 
-/* A directory that exists only by what is below it would vanish with the last of it: it gets a marker. */
+/* A directory that exists only by what is below it would vanish with the last of it: it gets a
+ * marker. */
 static void keep_directory(struct inode *parent)
 {
 	if (parent->remote != REMOTE_IMPLIED || parent == parent->vfs->root ||

@@ -1,8 +1,8 @@
 /* publish.c — the state machine of one inode on its way to S3, and who goes when. Part of inode.h.
  *
- * dirty --(due, a place is free)--> frozen + publishing --> clean, or dirty again when it was changed
- * meanwhile, or after a failure. A failure that time heals is tried again; one that does not is kept for the
- * caller of the next fsync or close, and tried again slowly.
+ * dirty --(due, a place is free)--> frozen + publishing --> clean, or dirty again when it was
+ * changed meanwhile, or after a failure. A failure that time heals is tried again; one that does
+ * not is kept for the caller of the next fsync or close, and tried again slowly.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,9 +16,9 @@
 
 enum { PUBLISH_PARALLEL = 16, SCAN_MAX = 64 };
 #define ATTRIBUTES_LATER (NSEC_PER_SEC / 2)
-#define RETRY_FIRST (NSEC_PER_SEC / 2)
-#define RETRY_MAX (30 * NSEC_PER_SEC)
-#define RETRY_HOPELESS (60 * NSEC_PER_SEC)
+#define RETRY_FIRST	 (NSEC_PER_SEC / 2)
+#define RETRY_MAX	 (30 * NSEC_PER_SEC)
+#define RETRY_HOPELESS	 (60 * NSEC_PER_SEC)
 
 static bool heals_by_itself(int err)
 {
@@ -42,7 +42,7 @@ void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char 
 	if (inode && inode_key(inode, &key))
 		key = NULL;
 	snprintf(vfs->last_error, sizeof(vfs->last_error), "%s%s%s (%s)", key ? key : "",
-	         key ? ": " : "", text, strerror(-err));
+		 key ? ": " : "", text, strerror(-err));
 	vfs->last_error_at = executor_wall(vfs->env->executor);
 	log_error("%s: %s", vfs->config.volume, vfs->last_error);
 	free(key);
@@ -79,7 +79,7 @@ static int make_ready(struct inode *inode, const char *key)
 		struct plan plan = {NULL, 0};
 
 		err = upload_plan(&inode->vfs->uploader, content->size, content->base_len,
-		                  &content->changed, &plan);
+				  &content->changed, &plan);
 		for (size_t i = 0; i < plan.count && !err; i++) {
 			const struct plan_part *part = &plan.parts[i];
 
@@ -119,7 +119,8 @@ static int freeze(struct inode *inode, const char *key, struct upload_job *job, 
 		job->base_len = inode->etag ? inode->content->base_len : 0;
 		job->changed = &inode->content->frozen;
 	} else {
-		const char *text = S_ISLNK(inode->attributes.mode) && inode->target ? inode->target : "";
+		const char *text = S_ISLNK(inode->attributes.mode) && inode->target ? inode->target
+										    : "";
 
 		body->memory = (struct os_memory){text, strlen(text)};
 		job->body = os_source_memory(&body->memory);
@@ -164,10 +165,10 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	struct os_meta meta = OS_META_INIT;
 	struct body body = {NULL, {NULL, 0}, NULL};
 	struct upload_job job = {.key = key,
-	                         .unconditional = vfs->config.conflict == CONFLICT_OVERWRITE,
-	                         .put_id = inode->put_id,
-	                         .meta = &meta,
-	                         .headers = &inode->headers};
+				 .unconditional = vfs->config.conflict == CONFLICT_OVERWRITE,
+				 .put_id = inode->put_id,
+				 .meta = &meta,
+				 .headers = &inode->headers};
 	struct multipart *early = stream_take(inode, key);
 	char *base, *type;
 
@@ -180,8 +181,8 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	}
 	base = string_copy(inode->etag ? inode->etag : "");
 	type = string_copy(inode->content_type && inode->content_type[0]
-	                           ? inode->content_type
-	                           : attributes_content_type(inode->attributes.mode));
+				   ? inode->content_type
+				   : attributes_content_type(inode->attributes.mode));
 	job.base_etag = base;
 	job.content_type = type;
 	outcome->err = base && type ? publish_metadata(inode, &meta) : -ENOMEM;
@@ -194,7 +195,8 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	if (!outcome->err)
 		take_published(inode, outcome, job.body.len);
 	thaw(inode, &body, outcome->err == 0);
-	if (!outcome->err && outcome->meta_differs) { /* its times, as a rule: they follow by a copy */
+	if (!outcome->err &&
+	    outcome->meta_differs) { /* its times, as a rule: they follow by a copy */
 		inode->dirty |= NODE_DIRTY_ATTR;
 		inode->generation++;
 	}
@@ -214,15 +216,15 @@ static void publish_attributes(struct inode *inode, const char *key, struct uplo
 	char *type = string_copy(inode->content_type);
 	struct body none = {NULL, {NULL, 0}, NULL};
 	struct copy_job job = {
-	        .source = key,
-	        .target = key,
-	        .size = inode->remote_size,
-	        .source_etag = etag,
-	        .target_etag = etag,
-	        .replace_meta = true,
-	        .meta = &meta,
-	        .headers = &inode->headers,
-	        .content_type = type,
+		.source = key,
+		.target = key,
+		.size = inode->remote_size,
+		.source_etag = etag,
+		.target_etag = etag,
+		.replace_meta = true,
+		.meta = &meta,
+		.headers = &inode->headers,
+		.content_type = type,
 	};
 
 	inode->frozen_generation = inode->generation;
@@ -241,8 +243,8 @@ static void publish_attributes(struct inode *inode, const char *key, struct uplo
 	free(type);
 }
 
-/* The version that we based on is not there any more, and we only meant to change attributes: they are put
- * on top of the version that is. */
+/* The version that we based on is not there any more, and we only meant to change attributes: they
+ * are put on top of the version that is. */
 static int rebase_attributes(struct inode *inode, const char *key, struct upload_outcome *outcome)
 {
 	struct vfs *vfs = inode->vfs;
@@ -271,7 +273,8 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 	return err == -ENOENT ? 0 : err ? err : inode_is_dirty(inode) ? -EAGAIN : 0;
 }
 
-/* What happened to an attempt that a crash cut off? Its object, if it is there, becomes the base. */
+/* What happened to an attempt that a crash cut off? Its object, if it is there, becomes the base.
+ */
 static int resolve_former(struct inode *inode, const char *key)
 {
 	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
@@ -295,7 +298,8 @@ static int resolve_former(struct inode *inode, const char *key)
 	return 0;
 }
 
-/* The version that ranges were to be copied from was deleted by others: from now on it is a new object. */
+/* The version that ranges were to be copied from was deleted by others: from now on it is a new
+ * object. */
 static int lose_base(struct inode *inode)
 {
 	inode_set_etag(inode, NULL);
@@ -321,7 +325,7 @@ static void publish_once(struct inode *inode, struct upload_outcome *outcome)
 		outcome->err = resolve_former(inode, key);
 	if (!outcome->err) {
 		bool body = (inode->dirty & NODE_DIRTY_DATA) || inode->remote != REMOTE_PRESENT ||
-		            !S_ISREG(inode->attributes.mode);
+			    !S_ISREG(inode->attributes.mode);
 
 		if (body)
 			publish_body(inode, key, outcome);
@@ -329,7 +333,8 @@ static void publish_once(struct inode *inode, struct upload_outcome *outcome)
 			publish_attributes(inode, key, outcome);
 		if (outcome->err == -ENOENT && body)
 			outcome->err = lose_base(inode);
-		else if (outcome->err == -ESTALE && body && inode->vfs->config.conflict == CONFLICT_KEEP_BOTH)
+		else if (outcome->err == -ESTALE && body &&
+			 inode->vfs->config.conflict == CONFLICT_KEEP_BOTH)
 			outcome->err = conflict_keep_both(inode, outcome->etag);
 		else if ((outcome->err == -ESTALE || outcome->err == -ENOENT) && !body)
 			outcome->err = rebase_attributes(inode, key, outcome);
@@ -399,11 +404,11 @@ static struct inode *next_due(struct vfs *vfs, uint64_t *next)
 	unsigned scanned = 0;
 
 	*next = DEADLINE_NONE;
-	LIST_FOREACH(node, &vfs->dirty)
-	{
+	LIST_FOREACH (node, &vfs->dirty) {
 		struct inode *inode = container_of(node, struct inode, dirty_link);
 
-		/* Below a directory that is being renamed nothing may start: its key is in doubt. */
+		/* Below a directory that is being renamed nothing may start: its key is in doubt.
+		 */
 		if (inode->publishing || inode_is_frozen(inode))
 			continue;
 		if (inode->due <= now)

@@ -1,7 +1,7 @@
 /* remote.c — what S3 says about one name. Part of inode.h.
  *
- * An outage is never taken for a deletion: a name is gone only when the server answered 404 for the object
- * and an empty list for what could lie below it.
+ * An outage is never taken for a deletion: a name is gone only when the server answered 404 for the
+ * object and an empty list for what could lie below it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static void take_meta(struct os_meta *to, const struct os_meta *from)
 void remote_apply(struct inode *inode, const struct os_result *result)
 {
 	bool same = inode->remote == REMOTE_PRESENT && inode->etag &&
-	            strcmp(inode->etag, result->etag) == 0 && inode->remote_size == result->size;
+		    strcmp(inode->etag, result->etag) == 0 && inode->remote_size == result->size;
 	uint32_t type = inode->attributes.mode & S_IFMT;
 
 	if (!same && !inode->directory) {
@@ -34,10 +34,10 @@ void remote_apply(struct inode *inode, const struct os_result *result)
 		inode->target = NULL;
 	}
 	attributes_decode(&inode->attributes, &result->meta, result->content_type,
-	                  result->last_modified, inode->directory != NULL,
-	                  &inode->vfs->config.defaults);
-	/* A type never changes under an inode number; a plain object that says it is a directory is one only
-	 * where it is met first. */
+			  result->last_modified, inode->directory != NULL,
+			  &inode->vfs->config.defaults);
+	/* A type never changes under an inode number; a plain object that says it is a directory is
+	 * one only where it is met first. */
 	if ((inode->directory != NULL) != S_ISDIR(inode->attributes.mode))
 		inode->attributes.mode = (inode->attributes.mode & 07777) | type;
 	take_meta(&inode->meta, &result->meta);
@@ -70,7 +70,7 @@ static void imply(struct inode *directory)
 	inode_set_etag(directory, NULL);
 	if (!directory->attributes_known)
 		attributes_decode(&directory->attributes, &none, "", 0, true,
-		                  &directory->vfs->config.defaults);
+				  &directory->vfs->config.defaults);
 	directory->attributes_known = true;
 }
 
@@ -96,11 +96,12 @@ static int take_whole(void *context, const void *data, size_t len, uint64_t offs
 
 static bool comes_whole(const struct inode *inode)
 {
-	return S_ISREG(inode->attributes.mode) && inode->remote == REMOTE_PRESENT && !inode->content &&
-	       inode->remote_size > 0 && inode->remote_size <= WHOLE_MAX;
+	return S_ISREG(inode->attributes.mode) && inode->remote == REMOTE_PRESENT &&
+	       !inode->content && inode->remote_size > 0 && inode->remote_size <= WHOLE_MAX;
 }
 
-/* The bytes that came along become the content; failing that they are fetched when they are read. */
+/* The bytes that came along become the content; failing that they are fetched when they are read.
+ */
 static void keep_whole(struct inode *inode, const struct whole *whole)
 {
 	if (inode->content || whole->len != inode->remote_size || !S_ISREG(inode->attributes.mode))
@@ -176,7 +177,7 @@ int remote_refresh(struct inode *inode)
 	/* P6: what is cached stays readable while S3 is away. */
 	if (err && err != -ENOENT && inode->attributes_known) {
 		log_debug("serving what is known of inode %llu: %s", (unsigned long long)inode->ino,
-		          strerror(-err));
+			  strerror(-err));
 		return 0;
 	}
 	return err;
@@ -187,8 +188,10 @@ struct resolve {
 	struct s3_batch_item marker;
 };
 
-/* HEAD of the object and a list of one key below it go out together: most names are one of the two. */
-static int ask(struct inode *parent, const char *file_key, const char *dir_key, struct resolve *resolve)
+/* HEAD of the object and a list of one key below it go out together: most names are one of the two.
+ */
+static int ask(struct inode *parent, const char *file_key, const char *dir_key,
+	       struct resolve *resolve)
 {
 	struct env *env = parent->vfs->env;
 	struct s3_batch batch;
@@ -196,15 +199,15 @@ static int ask(struct inode *parent, const char *file_key, const char *dir_key, 
 	s3_batch_init(&batch, env, 3);
 	resolve->file.request = (struct os_request){.op = OS_HEAD, .key = file_key, .urgent = true};
 	resolve->below.request = (struct os_request){
-	        .op = OS_LIST, .prefix = dir_key, .max_keys = 1, .urgent = true};
+		.op = OS_LIST, .prefix = dir_key, .max_keys = 1, .urgent = true};
 	s3_batch_submit(&batch, &resolve->file);
 	s3_batch_submit(&batch, &resolve->below);
 	s3_batch_wait(&batch);
 	if (resolve->below.request.result.err)
 		return resolve->below.request.result.err;
 	if (resolve->below.request.result.entry_count > 0) {
-		resolve->marker.request =
-		        (struct os_request){.op = OS_HEAD, .key = dir_key, .urgent = true};
+		resolve->marker.request = (struct os_request){
+			.op = OS_HEAD, .key = dir_key, .urgent = true};
 		env_s3(env, &resolve->marker.request);
 		return 0;
 	}
@@ -212,11 +215,11 @@ static int ask(struct inode *parent, const char *file_key, const char *dir_key, 
 }
 
 static int link_found(struct inode *parent, const char *name, const struct resolve *resolve,
-                      uint64_t started, struct inode **out)
+		      uint64_t started, struct inode **out)
 {
 	bool directory = resolve->below.request.result.entry_count > 0;
 	const struct os_result *head = directory ? &resolve->marker.request.result
-	                                         : &resolve->file.request.result;
+						 : &resolve->file.request.result;
 	struct inode *child = inode_child(parent, name);
 
 	if (directory && head->err && head->err != -ENOENT)
@@ -256,8 +259,8 @@ static int resolve_once(struct inode *parent, const char *name, struct inode **o
 		err = ask(parent, file_key, dir_key, resolve);
 	if (!err)
 		err = parent->changed > change && !inode_child(parent, name)
-		              ? -EAGAIN
-		              : link_found(parent, name, resolve, started, out);
+			      ? -EAGAIN
+			      : link_found(parent, name, resolve, started, out);
 	if (resolve) {
 		os_request_free_result(&resolve->file.request);
 		os_request_free_result(&resolve->below.request);
@@ -269,7 +272,8 @@ static int resolve_once(struct inode *parent, const char *name, struct inode **o
 	return err;
 }
 
-/* The answer is from before a name was removed or moved here while it was on its way: it is asked for again. */
+/* The answer is from before a name was removed or moved here while it was on its way: it is asked
+ * for again. */
 int remote_resolve(struct inode *parent, const char *name, struct inode **out)
 {
 	enum { TURNS = 4 };

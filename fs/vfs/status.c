@@ -15,8 +15,7 @@ static void put_pending(const struct vfs *vfs, struct json_writer *json)
 	unsigned count = 0;
 
 	json_begin_array(json, "pending");
-	LIST_FOREACH(node, &vfs->dirty)
-	{
+	LIST_FOREACH (node, &vfs->dirty) {
 		struct inode *inode = container_of(node, struct inode, dirty_link);
 		char *key = NULL;
 
@@ -28,7 +27,7 @@ static void put_pending(const struct vfs *vfs, struct json_writer *json)
 		json_put_string(json, "key", key);
 		json_put_integer(json, "bytes", (int64_t)inode_size(inode));
 		json_put_integer(json, "age",
-		                 (now - (int64_t)inode->dirty_since) / (int64_t)NSEC_PER_SEC);
+				 (now - (int64_t)inode->dirty_since) / (int64_t)NSEC_PER_SEC);
 		json_put_bool(json, "publishing", inode->publishing);
 		json_put_integer(json, "attempts_failed", inode->retries);
 		json_end_object(json);
@@ -63,8 +62,7 @@ void vfs_status(struct vfs *vfs, struct buf *out)
 
 void vfs_log_pending(const struct vfs *vfs, unsigned max)
 {
-	LIST_FOREACH(node, &vfs->dirty)
-	{
+	LIST_FOREACH (node, &vfs->dirty) {
 		struct inode *inode = container_of(node, struct inode, dirty_link);
 		char *key = NULL;
 
@@ -72,7 +70,7 @@ void vfs_log_pending(const struct vfs *vfs, unsigned max)
 			return;
 		if (inode_key(inode, &key) == 0)
 			log_warning("not in S3 yet: %s (%llu bytes)", key,
-			            (unsigned long long)inode_size(inode));
+				    (unsigned long long)inode_size(inode));
 		free(key);
 	}
 }

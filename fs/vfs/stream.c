@@ -1,8 +1,8 @@
-/* stream.c — large files go to S3 while they are being written, so that close has little left to wait for.
- * Part of inode.h.
+/* stream.c — large files go to S3 while they are being written, so that close has little left to
+ * wait for. Part of inode.h.
  *
- * Only for files of which nothing is in S3 that could be copied instead, and only ranges that the writer has
- * passed; a range that is written again is sent again when the file is published.
+ * Only for files of which nothing is in S3 that could be copied instead, and only ranges that the
+ * writer has passed; a range that is written again is sent again when the file is published.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ static int read_blob(void *context, void *data, size_t len, uint64_t offset)
 	struct blob *blob = context;
 	ssize_t got = blob_read(blob, data, len, offset);
 
-	/* The file may be cut while it is read: the part is stale then, and what it holds does not matter. */
+	/* The file may be cut while it is read: the part is stale then, and what it holds does not
+	 * matter. */
 	if (got >= 0 && (size_t)got < len)
 		memset((char *)data + got, 0, len - (size_t)got);
 	return got < 0 ? (int)got : 0;
@@ -53,7 +54,7 @@ static void pump(struct inode *inode)
 		    multipart->count >= OS_PART_COUNT_MAX)
 			return;
 		if (multipart_send(multipart, multipart->count, start, start + part_size, &body,
-		                   content->blob))
+				   content->blob))
 			return;
 	}
 }
@@ -71,10 +72,10 @@ static void keep_pumping(void *argument)
 		err = publish_metadata(inode, &meta);
 	if (!err)
 		err = multipart_begin(&inode->vfs->uploader, key, &meta, &inode->headers,
-		                      inode->content_type && inode->content_type[0]
-		                              ? inode->content_type
-		                              : attributes_content_type(inode->attributes.mode),
-		                      &outcome, &multipart);
+				      inode->content_type && inode->content_type[0]
+					      ? inode->content_type
+					      : attributes_content_type(inode->attributes.mode),
+				      &outcome, &multipart);
 	os_meta_free(&meta);
 	free(key);
 	/* Published, renamed or cut while the upload was created: it is of no use any more. */
@@ -118,7 +119,8 @@ struct multipart *stream_take(struct inode *inode, const char *key)
 	struct multipart *multipart;
 
 	inode->stream_closing = true;
-	/* Until the parts under way have ended they must learn of writes: the stream stays attached. */
+	/* Until the parts under way have ended they must learn of writes: the stream stays
+	 * attached. */
 	while (inode->stream_pumping || (inode->stream && inode->stream->running > 0)) {
 		if (inode->stream)
 			wait_wake_all(&inode->stream->changed);

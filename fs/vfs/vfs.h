@@ -1,9 +1,9 @@
 /* vfs.h — the file system: what the front (FUSE) asks and what it is told. No FUSE in it.
  *
- * Threads: owner thread. Every function that may ask S3, the disk or the journal must run in a fiber; it
- * returns 0 (or a count) or a negative errno for the caller of the system call.
- * A successful vfs_lookup, vfs_make, vfs_create or plus-entry of vfs_readdir counts one kernel reference,
- * which vfs_forget gives back.
+ * Threads: owner thread. Every function that may ask S3, the disk or the journal must run in a
+ * fiber; it returns 0 (or a count) or a negative errno for the caller of the system call. A
+ * successful vfs_lookup, vfs_make, vfs_create or plus-entry of vfs_readdir counts one kernel
+ * reference, which vfs_forget gives back.
  */
 #ifndef FS_VFS_VFS_H
 #define FS_VFS_VFS_H
@@ -20,13 +20,13 @@
 #define VFS_ROOT UINT64_C(1)
 
 struct vfs;
-struct vfs_handle;     /* an open file */
-struct vfs_directory;  /* an open directory */
+struct vfs_handle;    /* an open file */
+struct vfs_directory; /* an open directory */
 
 struct vfs_config {
-	const char *volume;   /* "bucket:prefix at endpoint", for messages and the journal */
-	const char *prefix;   /* "" or "a/b/" */
-	const char *node;     /* host name, for conflict copies */
+	const char *volume; /* "bucket:prefix at endpoint", for messages and the journal */
+	const char *prefix; /* "" or "a/b/" */
+	const char *node;   /* host name, for conflict copies */
 	struct attribute_defaults defaults;
 	enum publish_mode close, fsync;
 	enum conflict_mode conflict;
@@ -39,10 +39,12 @@ struct vfs_config {
 /* Takes what the journal holds; nothing is sent yet. config is copied, its strings too.
  * Errors: of the journal and the disk, with a message. */
 int vfs_create_instance(struct env *env, const struct vfs_config *config,
-                        const struct journal_info *info, struct vfs **out, struct error *error);
-/* After the probe: aborts multipart uploads and finishes renames that a crash left, starts the uploads. In a fiber. */
+			const struct journal_info *info, struct vfs **out, struct error *error);
+/* After the probe: aborts multipart uploads and finishes renames that a crash left, starts the
+ * uploads. In a fiber. */
 int vfs_recover(struct vfs *vfs);
-/* Everything must be quiet. Leaves journal and data files such that the next mount finds what is not in S3. */
+/* Everything must be quiet. Leaves journal and data files such that the next mount finds what is
+ * not in S3. */
 void vfs_destroy_instance(struct vfs *vfs);
 struct uploader *vfs_uploader(struct vfs *vfs);
 struct executor *vfs_executor(struct vfs *vfs);
@@ -53,7 +55,7 @@ struct vfs_caller {
 };
 
 int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,
-               struct stat *out);
+	       struct stat *out);
 void vfs_forget(struct vfs *vfs, uint64_t ino, uint64_t count);
 int vfs_getattr(struct vfs *vfs, uint64_t ino, struct stat *out);
 
@@ -66,27 +68,29 @@ enum {
 	VFS_SET_MTIME = 32,
 	VFS_SET_ATIME_NOW = 64,
 	VFS_SET_MTIME_NOW = 128,
-	VFS_CLEAR_SUID = 256, /* a write or truncate by somebody without the right to keep the bits */
+	VFS_CLEAR_SUID =
+		256, /* a write or truncate by somebody without the right to keep the bits */
 };
 /* handle: the open file the call came through, or NULL. */
 int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const struct stat *values,
-                unsigned which, struct stat *out);
+		unsigned which, struct stat *out);
 
 /* Directories, symlinks (target), special files, and files that are not opened. */
-int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name, mode_t mode,
-             dev_t rdev, const char *target, struct stat *out);
+int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,
+	     mode_t mode, dev_t rdev, const char *target, struct stat *out);
 int vfs_readlink(struct vfs *vfs, uint64_t ino, char **target); /* caller frees */
 int vfs_unlink(struct vfs *vfs, uint64_t parent, const char *name);
 int vfs_rmdir(struct vfs *vfs, uint64_t parent, const char *name);
 /* flags: 0 or RENAME_NOREPLACE; others -EINVAL. */
 int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_parent,
-               const char *new_name, unsigned flags);
+	       const char *new_name, unsigned flags);
 
-int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name, mode_t mode,
-               int flags, struct vfs_handle **handle, struct stat *out);
-/* *keep_cache: the file is still the version that the kernel's page cache and attributes may hold. */
+int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,
+	       mode_t mode, int flags, struct vfs_handle **handle, struct stat *out);
+/* *keep_cache: the file is still the version that the kernel's page cache and attributes may hold.
+ */
 int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
-             struct vfs_handle **handle, bool *keep_cache);
+	     struct vfs_handle **handle, bool *keep_cache);
 ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t offset);
 ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset);
 int vfs_flush(struct vfs_handle *handle); /* close(2): P3 */
@@ -97,16 +101,19 @@ int vfs_opendir(struct vfs *vfs, uint64_t ino, struct vfs_directory **out);
 struct vfs_dirent {
 	const char *name;
 	bool counted; /* plus: attributes are known and a reference was counted */
-	struct stat attributes; /* without plus only st_ino and the type bits of st_mode (0: unknown) */
+	/* Without plus only st_ino and the type bits of st_mode (0: unknown). */
+	struct stat attributes;
 };
-/* Entry number position (0 "."; 1 ".."); false in *more at the end. With plus the entry counts a kernel
- * reference, except "." and "..", unless it vanished. What is gone has st_ino 0: the caller skips it. */
-int vfs_readdir(struct vfs_directory *directory, uint64_t position, bool plus, struct vfs_dirent *out,
-                bool *more);
+/* Entry number position (0 "."; 1 ".."); false in *more at the end. With plus the entry counts a
+ * kernel reference, except "." and "..", unless it vanished. What is gone has st_ino 0: the caller
+ * skips it. */
+int vfs_readdir(struct vfs_directory *directory, uint64_t position, bool plus,
+		struct vfs_dirent *out, bool *more);
 void vfs_releasedir(struct vfs_directory *directory);
 /* Everything below the directory is in S3 when it returns 0. */
 int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline);
-/* fsync(2) of a directory: the same with fsync=s3; with fsync=local all that is below it is on this disk. */
+/* fsync(2) of a directory: the same with fsync=s3; with fsync=local all that is below it is on this
+ * disk. */
 int vfs_fsyncdir(struct vfs *vfs, uint64_t ino, uint64_t deadline);
 
 int vfs_statfs(struct vfs *vfs, uint64_t *blocks, uint64_t *blocks_free, uint64_t *files);

@@ -378,3 +378,23 @@ void inode_wait_thawed(struct inode *inode)
 	while (inode_is_frozen(inode))
 		fiber_wait(&inode->vfs->thawed, DEADLINE_NONE, WAIT_PLAIN);
 }
+
+void inode_enter(struct inode *directory)
+{
+	inode_enter_two(directory, directory);
+}
+
+void inode_enter_two(struct inode *one, struct inode *two)
+{
+	while (inode_is_frozen(one) || inode_is_frozen(two))
+		fiber_wait(&one->vfs->thawed, DEADLINE_NONE, WAIT_PLAIN);
+	one->directory->entered++;
+	if (two != one)
+		two->directory->entered++;
+}
+
+void inode_leave(struct inode *directory)
+{
+	directory->directory->entered--;
+	wait_wake_all(&directory->vfs->thawed);
+}

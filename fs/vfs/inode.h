@@ -73,7 +73,8 @@ struct directory {
 	struct wait_queue listed;
 	struct inode **order; /* as listed, sorted; entries that went are NULL */
 	size_t order_count;
-	unsigned frozen; /* a rename of this directory is under way: nothing below may change */
+	unsigned frozen;  /* a rename of this directory is under way: nothing below may change */
+	unsigned entered; /* removals and renames of names in it that are under way */
 };
 
 struct inode {
@@ -155,6 +156,11 @@ void inodes_reclaim(struct vfs *vfs);
 bool inode_is_ancestor(const struct inode *ancestor, const struct inode *inode);
 /* Waits while a rename holds the inode or a directory above it. */
 void inode_wait_thawed(struct inode *inode);
+/* Between the two the keys of names in the directory stay what they are: a rename of it, or of what
+ * is above, waits. Whoever has entered one must not wait for a thaw. inode_leave only wakes. */
+void inode_enter(struct inode *directory);
+void inode_enter_two(struct inode *one, struct inode *two);
+void inode_leave(struct inode *directory);
 bool inode_is_frozen(const struct inode *inode);
 
 /* remote.c: what S3 says about one name */

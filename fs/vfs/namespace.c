@@ -300,14 +300,18 @@ static int remove_object(struct inode *inode, struct inode *parent)
 int name_remove(struct inode *inode)
 {
 	struct vfs *vfs = inode->vfs;
-	struct inode *parent = inode->parent;
+	struct inode *parent;
 	int err;
 
 	inode_wait_thawed(inode);
+	parent = inode->parent;
+	if (!parent)
+		return -ENOENT;
+	inode_get(parent);
+	inode_enter(parent);
 	publish_acquire(inode);
 	err = remove_object(inode, parent);
 	if (!err) {
-		inode_get(parent);
 		inode_unlink(inode);
 		inode_touch(inode, false);
 		inode->remote = REMOTE_ABSENT;
@@ -316,15 +320,15 @@ int name_remove(struct inode *inode)
 		touch_parent(parent);
 	}
 	publish_release(inode);
+	inode_leave(parent);
 	if (err == -ESTALE) { /* replaced by others since we looked: not what the caller meant */
 		remote_refresh(inode);
-		return -EBUSY;
+		err = -EBUSY;
 	}
-	if (err)
-		return err;
-	keep_directory(parent);
+	if (!err)
+		keep_directory(parent);
 	inode_put(parent);
-	return 0;
+	return err;
 }
 
 int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)

@@ -1,8 +1,9 @@
 /* rename.c — rename of files and of directories. Part of vfs.h.
  *
- * S3 has no rename: the object is copied by the server and the source goes only after its destination is
- * there. The intent is in the journal before the first copy, so that a crash leaves work to finish, never a
- * half that nobody knows of. What has never been uploaded is renamed for nothing.
+ * S3 has no rename: the object is copied by the server and the source goes only after its
+ * destination is there. The intent is in the journal before the first copy, so that a crash leaves
+ * work to finish, never a half that nobody knows of. What has never been uploaded is renamed for
+ * nothing.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@
 
 struct rename {
 	struct vfs *vfs;
-	struct inode *from, *to;      /* directories */
+	struct inode *from, *to;       /* directories */
 	struct inode *source, *target; /* target may be NULL */
 	const char *new_name;
 	char *source_key, *target_key;
@@ -55,7 +56,7 @@ static int move_inode(struct rename *rename)
 			change_journal(source);
 		else
 			journal_move_node(vfs->env->journal, source->ino, rename->to->ino,
-			                  rename->new_name);
+					  rename->new_name);
 	}
 	inode_put(rename->from);
 	return err;
@@ -75,20 +76,20 @@ static void replace_target(struct rename *rename)
 }
 
 static int put_intent(struct rename *rename, enum journal_intent_kind kind, const char *etag,
-                      uint64_t *id)
+		      uint64_t *id)
 {
 	struct journal_intent intent = {
-	        .id = uploader_intent_id(&rename->vfs->uploader),
-	        .kind = kind,
-	        .source = rename->source_key,
-	        .target = rename->target_key,
-	        .etag = etag,
+		.id = uploader_intent_id(&rename->vfs->uploader),
+		.kind = kind,
+		.source = rename->source_key,
+		.target = rename->target_key,
+		.etag = etag,
 	};
 
 	*id = intent.id;
 	return journal_wait(rename->vfs->env->journal,
-	                    journal_put_intent(rename->vfs->env->journal, &intent),
-	                    JOURNAL_COMMITTED);
+			    journal_put_intent(rename->vfs->env->journal, &intent),
+			    JOURNAL_COMMITTED);
 }
 
 static int delete_source(struct rename *rename)
@@ -111,13 +112,13 @@ static int copy_file(struct rename *rename)
 	struct os_meta meta = OS_META_INIT;
 	struct upload_outcome outcome = {0};
 	struct copy_job job = {.source = rename->source_key,
-	                       .target = rename->target_key,
-	                       .size = source->remote_size,
-	                       .source_etag = source->etag ? source->etag : "",
-	                       .replace_meta = true,
-	                       .meta = &meta,
-	                       .headers = &source->headers,
-	                       .content_type = source->content_type};
+			       .target = rename->target_key,
+			       .size = source->remote_size,
+			       .source_etag = source->etag ? source->etag : "",
+			       .replace_meta = true,
+			       .meta = &meta,
+			       .headers = &source->headers,
+			       .content_type = source->content_type};
 	char put_id[PUT_ID_LEN + 1];
 	uint64_t intent;
 	int err;
@@ -261,7 +262,33 @@ static void copied(void *context, const char *relative, const char *etag, const 
 		change_journal(inode);
 }
 
-/* Something that still goes to a key below: a publication, the removal or the rename of a file. */
+static bool is_entered(const struct inode *directory)
+{
+	size_t position = 0;
+	void *value;
+
+	if (directory->directory->entered)
+		return true;
+	while (map_next(directory->directory->children, &position, NULL, NULL, &value))
+		if (((struct inode *)value)->directory && is_entered(value))
+			return true;
+	return false;
+}
+
+/* Until no name below is being removed or renamed; new ones must wait from the freeze on, which has
+ * to follow at once. */
+static int wait_alone(struct inode *directory)
+{
+	struct vfs *vfs = directory->vfs;
+	uint64_t deadline = env_after(vfs->env, PUBLISH_WAIT);
+
+	while (directory->directory->frozen || is_entered(directory))
+		if (fiber_wait(&vfs->thawed, deadline, WAIT_PLAIN))
+			return -EBUSY;
+	return 0;
+}
+
+/* A publication, which still goes to a key below. */
 static struct inode *busy_below(struct inode *directory)
 {
 	size_t position = 0;
@@ -378,8 +405,8 @@ static int check_keys(const struct rename *rename)
 
 	if (!err)
 		err = inode_child_key(rename->to, rename->new_name, true, &target);
-	if (!err && (strcmp(source, rename->source_key) != 0 ||
-		     strcmp(target, rename->target_key) != 0))
+	if (!err &&
+	    (strcmp(source, rename->source_key) != 0 || strcmp(target, rename->target_key) != 0))
 		err = -EBUSY;
 	free(source);
 	free(target);
@@ -394,6 +421,8 @@ static int rename_directory(struct rename *rename)
 
 	if (!err && rename->target)
 		err = remove_target(rename);
+	if (!err)
+		err = wait_alone(source);
 	if (err)
 		return err;
 	source->directory->frozen++;
@@ -438,13 +467,27 @@ static int prepare(struct rename *rename, const char *name, unsigned flags)
 	if (!err)
 		err = inode_key(rename->source, &rename->source_key);
 	if (!err)
-		err = inode_child_key(rename->to, rename->new_name, rename->source->directory != NULL,
-		                      &rename->target_key);
+		err = inode_child_key(rename->to, rename->new_name,
+				      rename->source->directory != NULL, &rename->target_key);
+	return err;
+}
+
+static int rename_entered(struct rename *rename, const char *name, unsigned flags)
+{
+	int err;
+
+	inode_enter_two(rename->from, rename->to);
+	err = prepare(rename, name, flags);
+	if (!err && rename->source != rename->target)
+		err = rename->source->directory ? rename_directory(rename) : rename_file(rename);
+	inode_leave(rename->from);
+	if (rename->to != rename->from)
+		inode_leave(rename->to);
 	return err;
 }
 
 int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_parent,
-               const char *new_name, unsigned flags)
+	       const char *new_name, unsigned flags)
 {
 	struct rename rename = {.vfs = vfs, .new_name = new_name};
 	int err = 0;
@@ -459,13 +502,8 @@ int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_
 		err = -ESTALE;
 	else if (!rename.from->directory || !rename.to->directory)
 		err = -ENOTDIR;
-	if (!err) {
-		inode_wait_thawed(rename.from);
-		inode_wait_thawed(rename.to);
-		err = prepare(&rename, name, flags);
-	}
-	if (!err && rename.source != rename.target)
-		err = rename.source->directory ? rename_directory(&rename) : rename_file(&rename);
+	if (!err)
+		err = rename_entered(&rename, name, flags);
 	if (rename.source)
 		inode_put(rename.source);
 	if (rename.target)

@@ -273,6 +273,78 @@ static void a_rename_below_is_waited_for(struct core_world *world)
 	assert_false(is_below(world, "from"));
 }
 
+static struct job work[8];
+
+static void make_job(struct core_world *world, unsigned number, void (*fiber)(void *argument),
+		     const char *from, const char *to)
+{
+	work[number] = (struct job){world->node, from, to, 0, false};
+	core_spawn(world->node, fiber, &work[number]);
+}
+
+/* At whatever moment a directory moves while names below it do, each key ends at one place. */
+static void names_that_change_below_meanwhile_are_not_torn(struct core_world *world)
+{
+	for (unsigned delay = 0; delay < 14; delay++) {
+		make_tree(world);
+		assert_int_equal(core_put(world->node, "from/c", "c"), 0);
+		assert_int_equal(core_put(world->node, "from/d", "d"), 0);
+		core_sleep(world, 2 * NSEC_PER_SEC);
+		world->memory->latency = 100 * NSEC_PER_MSEC;
+		make_job(world, 0, rename_fiber, "from/a", "from/sub/a");
+		make_job(world, 1, unlink_fiber, "from/c", NULL);
+		make_job(world, 2, rename_fiber, "from/sub/b", "b");
+		make_job(world, 3, rename_fiber, "from/d", "from/e");
+		core_sleep(world, delay * 50 * NSEC_PER_MSEC);
+		make_job(world, 4, rename_fiber, "from", "to");
+		for (unsigned i = 0; i < 5; i++)
+			await(world, &work[i]);
+		world->memory->latency = 0;
+		core_sleep(world, 2 * NSEC_PER_SEC);
+		assert_int_equal(work[4].result, 0);
+		assert_false(is_below(world, "from"));
+		/* Who came too late did not find the name, and nothing happened. */
+		core_assert_file(world->node, work[0].result ? "to/a" : "to/sub/a", "a");
+		core_assert_file(world->node, work[2].result ? "to/sub/b" : "b", "b");
+		core_assert_file(world->node, work[3].result ? "to/d" : "to/e", "d");
+		assert_int_equal(core_exists(world->node, "to/c"), work[1].result != 0);
+		assert_int_equal(world->memory->bucket.object_count, work[1].result ? 6 : 5);
+		while (world->memory->bucket.object_count > 0)
+			objstore_memory_remove(world->memory,
+					       world->memory->bucket.objects[0]->key);
+		core_sleep(world, 2 * NSEC_PER_SEC);
+		assert_string_equal(core_list(world->node, ""), "");
+	}
+}
+
+static void a_directory_that_moves_into_one_that_moves_arrives(struct core_world *world)
+{
+	for (unsigned delay = 0; delay < 14; delay++) {
+		make_tree(world);
+		assert_int_equal(core_mkdir(world->node, "other"), 0);
+		assert_int_equal(core_put(world->node, "other/x", "x"), 0);
+		core_sleep(world, 2 * NSEC_PER_SEC);
+		world->memory->latency = 100 * NSEC_PER_MSEC;
+		make_job(world, 0, rename_fiber, "other", "from/sub/other");
+		core_sleep(world, delay * 50 * NSEC_PER_MSEC);
+		make_job(world, 1, rename_fiber, "from", "to");
+		await(world, &work[0]);
+		await(world, &work[1]);
+		world->memory->latency = 0;
+		core_sleep(world, 2 * NSEC_PER_SEC);
+		assert_int_equal(work[1].result, 0);
+		assert_false(is_below(world, "from"));
+		core_assert_file(world->node, work[0].result ? "other/x" : "to/sub/other/x", "x");
+		core_assert_file(world->node, "to/sub/b", "b");
+		assert_int_equal(world->memory->bucket.object_count, 6);
+		while (world->memory->bucket.object_count > 0)
+			objstore_memory_remove(world->memory,
+					       world->memory->bucket.objects[0]->key);
+		core_sleep(world, 2 * NSEC_PER_SEC);
+		assert_string_equal(core_list(world->node, ""), "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +359,8 @@ int main(void)
 		CORE_TEST(a_file_and_a_directory_of_one_name_are_not_mixed_up),
 		CORE_TEST(an_unlink_that_is_under_way_below_is_waited_for),
 		CORE_TEST(a_rename_below_is_waited_for),
+		CORE_TEST(names_that_change_below_meanwhile_are_not_torn),
+		CORE_TEST(a_directory_that_moves_into_one_that_moves_arrives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

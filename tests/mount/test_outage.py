@@ -42,18 +42,37 @@ def test_local_work_goes_on_and_is_uploaded_afterwards(bucket, make_mount, serve
     mount.sync()
     assert read_file(mount / "cached") == b"cached"
     assert os.listdir(mount.path) == ["cached"]  # so that it is known which names are free
+    start = time.monotonic()
     with Outage(server, kind):
         for number in range(10):
             write_file(mount / f"file{number}", b"%d" % number)
         write_file(mount / "large", large)
         assert read_file(mount / "file3") == b"3"
         assert mount.status()["dirty_bytes"] >= len(large)
-        os.rename(mount / "file9", mount / "renamed")
-    mount.wait_clean(120)
+        assert time.monotonic() - start < 10, "local work waited for the server"
+    mount.wait_clean(60)
     assert bucket.get("large") == large
     assert bucket.get("cached") == b"cached"
+    assert sorted(bucket.keys()) == sorted(["cached", "large"] + [f"file{n}" for n in range(10)])
+
+
+@pytest.mark.limit(300)
+@pytest.mark.parametrize("kind", ["refuses", "hangs"])
+def test_a_rename_during_an_outage_leaves_one_file_under_the_new_name(bucket, make_mount, server, kind):
+    """Also when an upload under the old name was under way, and arrives after all."""
+    mount = make_mount(bucket, ["close=local"])
+    assert os.listdir(mount.path) == []
+    renamer = threading.Thread(target=lambda: os.rename(mount / "old", mount / "new"), daemon=True)
+    with Outage(server, kind):
+        write_file(mount / "old", b"data")
+        time.sleep(1)
+        renamer.start()
+    renamer.join(60)
+    assert not renamer.is_alive(), "rename still waits, with the server back"
+    assert os.listdir(mount.path) == ["new"]
     mount.sync()
-    assert sorted(bucket.keys()) == sorted(["cached", "large", "renamed"] + [f"file{n}" for n in range(9)])
+    assert bucket.keys() == ["new"]
+    assert bucket.get("new") == b"data"
 
 
 @pytest.mark.limit(300)

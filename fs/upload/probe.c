@@ -1,7 +1,8 @@
 /* probe.c — does this server honour conditional requests? Part of upload.h.
  *
- * Asking is the only way to know: some servers ignore conditions without a word. Each kind is tried with a
- * condition that must fail; only an answer of 412 (or 404 for If-Match on nothing) counts as support.
+ * Asking is the only way to know: some servers ignore conditions without a word. Each kind is tried
+ * with a condition that must fail; only an answer of 412 (or 404 for If-Match on nothing) counts as
+ * support.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,18 +19,18 @@ struct probe {
 static const char wrong_etag[] = "\"00000000000000000000000000000000\"";
 
 static int try_put(struct probe *probe, const char *key, struct os_condition condition,
-                   struct os_result *failure)
+		   struct os_result *failure)
 {
 	static const char text[] = "s3mount looks whether conditional requests work here\n";
 	struct os_memory memory = {text, sizeof(text) - 1};
 	struct os_request request = {
-	        .op = OS_PUT,
-	        .key = key,
-	        .condition = condition,
-	        .body = os_source_memory(&memory),
-	        .content_type = "text/plain",
-	        .urgent = true,
-	        .deadline = env_after(probe->uploader->env, 10 * NSEC_PER_SEC),
+		.op = OS_PUT,
+		.key = key,
+		.condition = condition,
+		.body = os_source_memory(&memory),
+		.content_type = "text/plain",
+		.urgent = true,
+		.deadline = env_after(probe->uploader->env, 10 * NSEC_PER_SEC),
 	};
 	int err = env_s3(probe->uploader->env, &request);
 
@@ -44,11 +45,11 @@ static int try_put(struct probe *probe, const char *key, struct os_condition con
 static bool try_copy(struct probe *probe)
 {
 	struct os_request request = {
-	        .op = OS_COPY,
-	        .key = probe->key,
-	        .source_key = probe->key,
-	        .condition.if_match = wrong_etag,
-	        .replace_meta = true,
+		.op = OS_COPY,
+		.key = probe->key,
+		.source_key = probe->key,
+		.condition.if_match = wrong_etag,
+		.replace_meta = true,
 	};
 	int err = env_s3(probe->uploader->env, &request);
 
@@ -70,25 +71,25 @@ static bool try_complete(struct probe *probe)
 		return false;
 	}
 	upload = (struct os_request){.op = OS_MPU_PART,
-	                             .key = probe->other,
-	                             .upload_id = create.result.upload_id,
-	                             .part_number = 1,
-	                             .body = os_source_memory(&memory)};
+				     .key = probe->other,
+				     .upload_id = create.result.upload_id,
+				     .part_number = 1,
+				     .body = os_source_memory(&memory)};
 	err = env_s3(probe->uploader->env, &upload);
 	memcpy(part.etag, upload.result.etag, OS_ETAG_MAX);
 	os_request_free_result(&upload);
 	complete = (struct os_request){.op = OS_MPU_COMPLETE,
-	                               .key = probe->other,
-	                               .upload_id = create.result.upload_id,
-	                               .parts = &part,
-	                               .part_count = 1,
-	                               .condition.if_match = wrong_etag};
+				       .key = probe->other,
+				       .upload_id = create.result.upload_id,
+				       .parts = &part,
+				       .part_count = 1,
+				       .condition.if_match = wrong_etag};
 	if (!err)
 		err = env_s3(probe->uploader->env, &complete);
 	os_request_free_result(&complete);
 	end = (struct os_request){.op = err ? OS_MPU_ABORT : OS_DELETE,
-	                          .key = probe->other,
-	                          .upload_id = create.result.upload_id};
+				  .key = probe->other,
+				  .upload_id = create.result.upload_id};
 	env_s3(probe->uploader->env, &end);
 	os_request_free_result(&end);
 	os_request_free_result(&create);
@@ -98,7 +99,7 @@ static bool try_complete(struct probe *probe)
 static bool try_delete(struct probe *probe)
 {
 	struct os_request request = {
-	        .op = OS_DELETE, .key = probe->key, .condition.if_match = wrong_etag};
+		.op = OS_DELETE, .key = probe->key, .condition.if_match = wrong_etag};
 	int err = env_s3(probe->uploader->env, &request);
 
 	os_request_free_result(&request);
@@ -117,7 +118,7 @@ static bool try_if_match(struct probe *probe)
 }
 
 int upload_probe(struct uploader *uploader, const char *prefix, struct os_result *failure,
-                 void (*set_unquoted)(void *context, bool unquoted), void *context)
+		 void (*set_unquoted)(void *context, bool unquoted), void *context)
 {
 	struct probe probe = {.uploader = uploader};
 	struct os_condition none = {NULL, false, NULL}, absent = {.if_none_match_any = true};

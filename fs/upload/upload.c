@@ -173,7 +173,9 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 		if (outcome->err != -ESTALE && !ambiguous)
 			return outcome->err != -EBUSY;
 		state = upload_look(uploader, job, outcome);
+		look_first = true;
 	}
+	outcome->ambiguous = state == REMOTE_UNKNOWN && look_first;
 	switch (state) {
 	case REMOTE_OURS: outcome->err = 0; return true;
 	case REMOTE_FOREIGN: outcome->err = -ESTALE; return true;

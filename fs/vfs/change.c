@@ -55,6 +55,7 @@ static uint64_t put_row(struct inode *inode)
 		if (content_is_complete(content))
 			node.flags |= NODE_COMPLETE;
 	}
+	inode->row_complete = node.flags & NODE_COMPLETE;
 	inode->persisted = true;
 	return journal_put_node(inode->vfs->env->journal, &node);
 }
@@ -120,6 +121,7 @@ static int prepare_data(struct inode *inode)
 int change_begin(struct inode *inode, unsigned what)
 {
 	struct vfs *vfs = inode->vfs;
+	bool was_clean;
 	int err = 0;
 
 	if (vfs->config.read_only)
@@ -137,6 +139,7 @@ int change_begin(struct inode *inode, unsigned what)
 		inode->dirty |= what;
 		return 0;
 	}
+	was_clean = inode->persisted && !inode_is_dirty(inode) && !inode->directory;
 	if (!inode_is_dirty(inode)) {
 		env_put_id(vfs->env, inode->put_id);
 		inode->dirty_since = (uint64_t)executor_wall(vfs->env->executor);
@@ -148,7 +151,12 @@ int change_begin(struct inode *inode, unsigned what)
 	}
 	inode->dirty |= what;
 	change_journal(inode);
-	return 0;
+	if (!was_clean)
+		return 0;
+	/* The row said that the data file is S3's version: that is taken back before a byte
+	 * changes. */
+	err = change_wait(inode, inode->dirty_sequence);
+	return err ? err : change_begin(inode, what);
 }
 
 void change_note(struct inode *inode, unsigned what)
@@ -182,11 +190,13 @@ void change_settle(struct inode *inode)
 	inode_put(inode);
 }
 
-void change_forget(struct inode *inode)
+uint64_t change_forget(struct inode *inode)
 {
+	uint64_t sequence = 0;
+
 	stream_drop(inode);
 	if (inode->persisted) {
-		journal_drop_node(inode->vfs->env->journal, inode->ino);
+		sequence = journal_drop_node(inode->vfs->env->journal, inode->ino);
 		inode->persisted = false;
 	}
 	inode->dirty = inode->dirty_frozen = 0;
@@ -197,4 +207,5 @@ void change_forget(struct inode *inode)
 		inode_put(inode);
 	}
 	wait_wake_all(&inode->published);
+	return sequence;
 }

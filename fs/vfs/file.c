@@ -78,7 +78,7 @@ int file_truncate(struct inode *inode, uint64_t size)
 	change_note(inode, NODE_DIRTY_DATA);
 	stream_note(inode, size < old ? size : old, UINT64_MAX);
 	err = change_wait(inode, sequence);
-	if (inode->content)
+	if (!err && inode->content)
 		content_drop_retired(inode->content);
 	return err;
 }
@@ -199,6 +199,8 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 	sequence = inode->dirty_sequence;
 	if (!content_is_complete(inode->content))
 		sequence = journal_add_extent(vfs->env->journal, inode->ino, start, offset + len);
+	else if (!inode->row_complete) /* the rest of it has come here since the first write */
+		sequence = change_journal(inode);
 	inode_touch(inode, true);
 	change_note(inode, NODE_DIRTY_DATA);
 	stream_note(inode, offset, offset + len);

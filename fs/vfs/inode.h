@@ -117,6 +117,7 @@ struct inode {
 	uint64_t dirty_sequence;  /* of the journal: the record that makes writes survive */
 	uint64_t dirty_since;	  /* wall */
 	bool persisted;		  /* has a row in the journal */
+	bool row_complete;	  /* which says that the data file holds everything */
 	struct multipart *stream; /* of a large file that goes while it is written */
 	bool stream_pumping, stream_closing, stream_failed;
 	uint64_t stream_reach; /* where the newest write began: what is below is probably final */
@@ -182,15 +183,17 @@ void change_note(struct inode *inode, unsigned what); /* after each */
 void change_settle(struct inode *inode);	      /* clean again */
 uint64_t change_journal(struct inode *inode);
 int change_wait(struct inode *inode, uint64_t sequence);
-void change_forget(struct inode *inode); /* the file is gone: nothing is owed */
+/* The file is gone: nothing is owed. Returns the record that says so; 0: there was no row. */
+uint64_t change_forget(struct inode *inode);
 int inode_open_content(struct inode *inode);
 
 /* namespace.c: a symlink's target, read unless it is known */
 int inode_read_target(struct inode *inode);
 /* What is open stays readable when its object goes: brings the rest of it here. */
 int inode_keep_for_readers(struct inode *inode);
-/* The last of what an unlinked inode owes: nothing. Its row says so, or goes. */
-void inode_orphan(struct inode *inode);
+/* The last of what an unlinked inode owes: nothing. Its row says so, or goes; returns that record,
+ * or 0. */
+uint64_t inode_orphan(struct inode *inode);
 /* Takes the name away, in S3 first. */
 int name_remove(struct inode *inode);
 /* file.c */
@@ -209,6 +212,9 @@ void publish_quiesce(struct inode *inode); /* until no publication of it is unde
 /* The same, and none begins until publish_release. */
 void publish_acquire(struct inode *inode);
 void publish_release(struct inode *inode);
+/* What became of an attempt whose end nobody saw (resolve_first)? The publication is the caller's.
+ */
+int publish_resolve(struct inode *inode);
 int inode_take_error(struct inode *inode);
 void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char *text);
 /* the timer of vfs->pump is set up by vfs_create_instance */

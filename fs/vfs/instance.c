@@ -1,4 +1,5 @@
-/* instance.c — the life of a vfs: creation from the journal, recovery, sync, status, end. Part of vfs.h. */
+/* instance.c — the life of a vfs: creation from the journal, recovery, sync, status, end. Part of
+ * vfs.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ static int copy_config(struct vfs *vfs, const struct vfs_config *config)
 
 static int make_root(struct vfs *vfs)
 {
-	struct inode *root = inode_new_numbered(vfs, VFS_ROOT, S_IFDIR | vfs->config.defaults.dir_mode);
+	struct inode *root = inode_new_numbered(vfs, VFS_ROOT,
+						S_IFDIR | vfs->config.defaults.dir_mode);
 
 	if (!root)
 		return -ENOMEM;
@@ -55,7 +57,7 @@ static int make_root(struct vfs *vfs)
 }
 
 int vfs_create_instance(struct env *env, const struct vfs_config *config,
-                        const struct journal_info *info, struct vfs **out, struct error *error)
+			const struct journal_info *info, struct vfs **out, struct error *error)
 {
 	struct vfs *vfs = calloc(1, sizeof(*vfs));
 	int err;
@@ -69,11 +71,12 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 	timer_init(&vfs->pump, pump_fired);
 	vfs->inodes = map_create();
 	cache_init(&vfs->cache, env, config->cache_limit, config->dirty_limit,
-	           info->next_file_id ? info->next_file_id : 1);
+		   info->next_file_id ? info->next_file_id : 1);
 	vfs->cache.evict = evict;
 	vfs->cache.refetchable = refetchable;
-	uploader_init(&vfs->uploader, env, config->part_size, config->parallel / 2 ? config->parallel / 2 : 1,
-	              info->next_intent ? info->next_intent : 1);
+	uploader_init(&vfs->uploader, env, config->part_size,
+		      config->parallel / 2 ? config->parallel / 2 : 1,
+		      info->next_intent ? info->next_intent : 1);
 	err = vfs->inodes ? copy_config(vfs, config) : -ENOMEM;
 	if (!err)
 		err = make_root(vfs);
@@ -104,27 +107,43 @@ struct executor *vfs_executor(struct vfs *vfs)
 static int recover_upload(struct vfs *vfs, const struct journal_intent *intent)
 {
 	struct os_request request = {
-	        .op = OS_MPU_ABORT, .key = intent->source, .upload_id = intent->target};
+		.op = OS_MPU_ABORT, .key = intent->source, .upload_id = intent->target};
 	int err = env_s3(vfs->env, &request);
 
 	os_request_free_result(&request);
 	return err == -ENOENT ? 0 : err;
 }
 
-/* The copy carries the put-id that the intent names: then it was made, and the source is what is left. */
+/* Deletes the version of a key that was copied; a newer one is somebody's work. */
+static int delete_copied(struct vfs *vfs, const char *key, const char *etag)
+{
+	struct os_request head = {.op = OS_HEAD, .key = key};
+	struct os_request delete = {.op = OS_DELETE, .key = key};
+	int err = env_s3(vfs->env, &head);
+
+	if (vfs->uploader.can.delete)
+		delete.condition.if_match = etag;
+	if (!err && strcmp(head.result.etag, etag) == 0)
+		err = env_s3(vfs->env, &delete);
+	os_request_free_result(&delete);
+	os_request_free_result(&head);
+	return err == -ESTALE ? 0 : err;
+}
+
+/* The copy carries the put-id that the intent begins with: then it was made, and the source, whose
+ * ETag follows, is what is left. */
 static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
 {
 	struct os_request head = {.op = OS_HEAD, .key = intent->target};
-	struct os_request delete = {.op = OS_DELETE, .key = intent->source};
 	const char *put_id;
 	int err = env_s3(vfs->env, &head);
 
 	if (!err) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (put_id && strcmp(put_id, intent->etag) == 0)
-			err = env_s3(vfs->env, &delete);
+		if (put_id && strlen(put_id) == PUT_ID_LEN &&
+		    strncmp(put_id, intent->etag, PUT_ID_LEN) == 0)
+			err = delete_copied(vfs, intent->source, intent->etag + PUT_ID_LEN);
 	}
-	os_request_free_result(&delete);
 	os_request_free_result(&head);
 	return err == -ENOENT ? 0 : err;
 }
@@ -178,7 +197,7 @@ int vfs_recover(struct vfs *vfs)
 		err = vfs->config.read_only ? 0 : recover_intent(vfs, &found->intent);
 		if (err) {
 			log_warning("%s: what was left of %s waits for the next mount: %s",
-			            vfs->config.volume, found->intent.source, strerror(-err));
+				    vfs->config.volume, found->intent.source, strerror(-err));
 			first = first ? first : err;
 			found->next = left;
 			left = found;
@@ -249,8 +268,7 @@ int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline)
 	if (!directory)
 		return -ESTALE;
 	/* Everything that is due later is due now, so that it goes side by side. */
-	LIST_FOREACH(node, &vfs->dirty)
-	{
+	LIST_FOREACH (node, &vfs->dirty) {
 		struct inode *inode = container_of(node, struct inode, dirty_link);
 
 		if (inode->retries == 0 && inode_is_ancestor(directory, inode))
@@ -260,8 +278,7 @@ int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline)
 	while (!err) {
 		struct inode *next = NULL;
 
-		LIST_FOREACH(node, &vfs->dirty)
-		{
+		LIST_FOREACH (node, &vfs->dirty) {
 			struct inode *inode = container_of(node, struct inode, dirty_link);
 
 			if (inode->parent && inode_is_ancestor(directory, inode)) {
@@ -281,14 +298,13 @@ int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline)
 
 /* The dirty inodes below a directory, each with a busy reference. */
 static int dirty_below(struct vfs *vfs, const struct inode *directory, struct inode ***out,
-                       size_t *count)
+		       size_t *count)
 {
 	*count = 0;
-	*out = calloc(vfs_pending(vfs).files + 1, sizeof(**out));
+	*out = calloc(vfs_pending(vfs).files + 1, sizeof(struct inode *));
 	if (!*out)
 		return -ENOMEM;
-	LIST_FOREACH(node, &vfs->dirty)
-	{
+	LIST_FOREACH (node, &vfs->dirty) {
 		struct inode *inode = container_of(node, struct inode, dirty_link);
 
 		if (inode->parent && inode_is_ancestor(directory, inode))
@@ -332,8 +348,7 @@ struct vfs_pending vfs_pending(const struct vfs *vfs)
 {
 	struct vfs_pending pending = {0, vfs->cache.dirty};
 
-	LIST_FOREACH(node, &vfs->dirty)
-	{
+	LIST_FOREACH (node, &vfs->dirty) {
 		pending.files += container_of(node, struct inode, dirty_link)->parent != NULL;
 	}
 	return pending;

@@ -270,14 +270,14 @@ int inode_keep_for_readers(struct inode *inode)
 	return err;
 }
 
-void inode_orphan(struct inode *inode)
+uint64_t inode_orphan(struct inode *inode)
 {
-	if (inode->opens == 0) {
-		change_forget(inode);
-	} else if (inode->persisted) {
-		inode->due = DEADLINE_NONE;
-		change_journal(inode); /* NODE_UNLINKED: a crash must not bring it back */
-	}
+	if (inode->opens == 0)
+		return change_forget(inode);
+	if (!inode->persisted)
+		return 0;
+	inode->due = DEADLINE_NONE;
+	return change_journal(inode); /* NODE_UNLINKED: a crash must not bring it back */
 }
 
 /* The publication of inode is ours while this runs. */
@@ -287,7 +287,10 @@ static int remove_object(struct inode *inode, struct inode *parent)
 
 	if (inode->parent != parent || !parent)
 		return -ENOENT;
-	if (inode->remote == REMOTE_PRESENT) {
+	if (inode->resolve_first)
+		err = publish_resolve(inode);
+	/* An ETag without an object of ours is of what a new file was moved over. */
+	if (!err && (inode->remote == REMOTE_PRESENT || inode->etag)) {
 		err = inode_keep_for_readers(inode);
 		if (!err)
 			err = delete_object(inode);
@@ -301,6 +304,8 @@ int name_remove(struct inode *inode)
 {
 	struct vfs *vfs = inode->vfs;
 	struct inode *parent;
+	uint64_t owed = 0;
+	bool dirty = false;
 	int err;
 
 	inode_wait_thawed(inode);
@@ -316,7 +321,8 @@ int name_remove(struct inode *inode)
 		inode_touch(inode, false);
 		inode->remote = REMOTE_ABSENT;
 		parent->changed = inode->changed = ++vfs->change;
-		inode_orphan(inode);
+		dirty = inode_is_dirty(inode);
+		owed = inode_orphan(inode);
 		touch_parent(parent);
 	}
 	publish_release(inode);
@@ -328,7 +334,10 @@ int name_remove(struct inode *inode)
 	if (!err)
 		keep_directory(parent);
 	inode_put(parent);
-	return err;
+	if (err)
+		return err;
+	/* What S3 has never had must not come back after a crash either. */
+	return dirty && owed ? change_wait(inode, owed) : 0;
 }
 
 int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)

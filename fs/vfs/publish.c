@@ -273,14 +273,18 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 	return err == -ENOENT ? 0 : err ? err : inode_is_dirty(inode) ? -EAGAIN : 0;
 }
 
-/* What happened to an attempt that a crash cut off? Its object, if it is there, becomes the base.
- */
-static int resolve_former(struct inode *inode, const char *key)
+/* What became of an attempt whose end nobody saw? Its object, if it is there, becomes the base. */
+int publish_resolve(struct inode *inode)
 {
-	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	struct os_request head = {.op = OS_HEAD, .urgent = true};
 	const char *put_id;
-	int err = env_s3(inode->vfs->env, &head);
+	char *key;
+	int err = inode_key(inode, &key);
 
+	if (err)
+		return err;
+	head.key = key;
+	err = env_s3(inode->vfs->env, &head);
 	if (!err) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
 		if (put_id && strcmp(put_id, inode->put_id) == 0) {
@@ -290,6 +294,7 @@ static int resolve_former(struct inode *inode, const char *key)
 		}
 	}
 	os_request_free_result(&head);
+	free(key);
 	if (err && err != -ENOENT)
 		return err;
 	env_put_id(inode->vfs->env, inode->put_id);
@@ -322,7 +327,7 @@ static void publish_once(struct inode *inode, struct upload_outcome *outcome)
 		return;
 	}
 	if (!outcome->err && inode->resolve_first)
-		outcome->err = resolve_former(inode, key);
+		outcome->err = publish_resolve(inode);
 	if (!outcome->err) {
 		bool body = (inode->dirty & NODE_DIRTY_DATA) || inode->remote != REMOTE_PRESENT ||
 			    !S_ISREG(inode->attributes.mode);
@@ -351,6 +356,10 @@ static void note_failure(struct inode *inode, const struct upload_outcome *outco
 	if (delay > RETRY_MAX)
 		delay = RETRY_MAX;
 	vfs->failures++;
+	/* The file may change before the next attempt, and what this one made must not pass for
+	 * that. */
+	if (outcome->ambiguous)
+		inode->resolve_first = true;
 	if (inode->retries == 0 || !heals_by_itself(outcome->err))
 		vfs_report(vfs, inode, outcome->err, text);
 	if (inode->retries < 100)

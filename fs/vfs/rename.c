@@ -119,19 +119,20 @@ static int copy_file(struct rename *rename)
 			       .meta = &meta,
 			       .headers = &source->headers,
 			       .content_type = source->content_type};
-	char put_id[PUT_ID_LEN + 1];
+	char put_id[PUT_ID_LEN + 1], ids[PUT_ID_LEN + OS_ETAG_MAX];
 	uint64_t intent;
 	int err;
 
 	env_put_id(vfs->env, put_id);
-	job.target_etag = target && target->remote == REMOTE_PRESENT ? target->etag : "";
+	snprintf(ids, sizeof(ids), "%s%s", put_id, job.source_etag);
+	job.target_etag = target && target->etag ? target->etag : "";
 	err = os_meta_copy(&meta, &source->meta);
 	if (!err)
 		err = os_meta_set(&meta, META_PUT_ID, put_id);
 	if (!err)
 		err = attributes_encode(&source->attributes, &meta);
 	if (!err)
-		err = put_intent(rename, INTENT_RENAME_FILE, put_id, &intent);
+		err = put_intent(rename, INTENT_RENAME_FILE, ids, &intent);
 	if (err) {
 		os_meta_free(&meta);
 		return err;
@@ -143,9 +144,9 @@ static int copy_file(struct rename *rename)
 		vfs_report(vfs, source, err, outcome.message);
 	else
 		err = delete_source(rename);
-	/* After a copy whose source would not go, the intent stays: the next mount finishes it. */
-	if (outcome.err || !err)
-		journal_drop_intent(vfs->env->journal, intent);
+	/* Who is told that it failed may go on with the source: only a crash leaves the intent
+	 * behind. */
+	journal_drop_intent(vfs->env->journal, intent);
 	if (!err) {
 		inode_set_etag(source, outcome.etag);
 		source->remote_modified = 0;
@@ -161,16 +162,14 @@ static int rename_local(struct rename *rename)
 	struct inode *source = rename->source;
 	int err;
 
-	if (rename->target && rename->target->remote == REMOTE_PRESENT) {
+	if (rename->target && rename->target->etag) {
 		inode_set_etag(source, rename->target->etag);
 		if (source->content)
 			source->content->base_len = 0;
 	}
 	replace_target(rename);
 	err = move_inode(rename);
-	if (!err && inode_is_dirty(source))
-		change_journal(source);
-	return err;
+	return err ? err : change_wait(source, change_journal(source));
 }
 
 static int rename_remote(struct rename *rename)
@@ -202,7 +201,10 @@ static int rename_file(struct rename *rename)
 
 	/* Data on its way out goes under the old name first; attributes ride on the copy. */
 	publish_acquire(source);
-	while (!err && source->remote == REMOTE_PRESENT && (source->dirty & NODE_DIRTY_DATA)) {
+	if (source->resolve_first)
+		err = publish_resolve(source);
+	while (!err && (source->remote == REMOTE_PRESENT || source->etag) &&
+	       (source->dirty & NODE_DIRTY_DATA)) {
 		publish_release(source);
 		err = publish_wait(source, env_after(rename->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
 		publish_acquire(source);

@@ -43,6 +43,7 @@ struct vfs {
 	uint64_t hidden;    /* keys that have no POSIX name, as of the listings */
 	struct list dirty;  /* inodes in the order in which they became dirty */
 	unsigned publishing;
+	unsigned watches; /* of janitor.c */
 	struct timer pump;			 /* when the next dirty inode is due */
 	struct wait_queue settled;		 /* a publication ended */
 	struct wait_queue thawed;		 /* a directory rename ended */
@@ -220,6 +221,9 @@ void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char 
 /* the timer of vfs->pump is set up by vfs_create_instance */
 /* The metadata that goes with the object. Errors: -E2BIG, -ENOMEM. */
 int publish_metadata(struct inode *inode, struct os_meta *meta);
+/* janitor.c: the key of an attempt whose end nobody saw, which our file does not have any more */
+void janitor_watch(struct vfs *vfs, const char *key, const char *put_id);
+int janitor_look(struct vfs *vfs, const char *key, const char *put_id);
 /* stream.c */
 void stream_note(struct inode *inode, uint64_t start,
 		 uint64_t end); /* after a change of [start, end) */

@@ -180,7 +180,8 @@ static int recover_intent(struct vfs *vfs, const struct journal_intent *intent)
 	case INTENT_MPU: return recover_upload(vfs, intent);
 	case INTENT_RENAME_FILE: return recover_rename(vfs, intent);
 	case INTENT_RENAME_DIR: return recover_tree(vfs, intent);
-	case INTENT_DELETE: break;
+	case INTENT_DELETE:
+		return janitor_look(vfs, intent->source, intent->etag) < 0 ? -EAGAIN : 0;
 	}
 	return 0;
 }

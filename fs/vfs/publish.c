@@ -294,6 +294,8 @@ int publish_resolve(struct inode *inode)
 		}
 	}
 	os_request_free_result(&head);
+	if (err == -ENOENT) /* the server may still carry it out */
+		janitor_watch(inode->vfs, key, inode->put_id);
 	free(key);
 	if (err && err != -ENOENT)
 		return err;

@@ -1,0 +1,96 @@
+/* janitor.c — uploads that may take effect after everybody has stopped to wait for them. Part of
+ * inode.h.
+ *
+ * A request whose reply never came can be carried out by the server later, even after a HEAD has
+ * said that nothing is there. Where its file was renamed or removed meanwhile, that would bring an
+ * old name back. So the key is looked at for a while, and what bears the put-id of that attempt is
+ * deleted. The intent in the journal makes the next mount look once more.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+
+/* Seconds between the looks; servers give a request up long before the last. */
+static const unsigned pauses[] = {1, 2, 5, 15, 60, 300};
+
+/* At once; a cache full of files that a crash left needs no more watching than this. */
+enum { WATCHES_MAX = 256 };
+
+struct watch {
+	struct vfs *vfs;
+	char *key;
+	char put_id[PUT_ID_LEN + 1];
+	uint64_t intent;
+};
+
+/* 1: it was there and is gone now, or somebody else's is there; 0: nothing is there (yet). */
+int janitor_look(struct vfs *vfs, const char *key, const char *put_id)
+{
+	struct os_request head = {.op = OS_HEAD, .key = key};
+	struct os_request remove = {.op = OS_DELETE, .key = key};
+	const char *found;
+	int err = env_s3(vfs->env, &head);
+
+	if (!err) {
+		found = os_meta_get(&head.result.meta, META_PUT_ID);
+		if (found && strcmp(found, put_id) == 0) {
+			if (vfs->uploader.can.delete)
+				remove.condition.if_match = head.result.etag;
+			err = env_s3(vfs->env, &remove);
+			if (!err)
+				log_info("%s: %s came late and was removed: its file has another "
+					 "name or none",
+					 vfs->config.volume, key);
+			os_request_free_result(&remove);
+		}
+	}
+	os_request_free_result(&head);
+	return err == 0 ? 1 : err == -ENOENT ? 0 : err;
+}
+
+static void watch_key(void *argument)
+{
+	struct watch *watch = argument;
+	struct vfs *vfs = watch->vfs;
+	size_t count = sizeof(pauses) / sizeof(pauses[0]);
+	int found = 0;
+
+	for (size_t i = 0; i < count && found <= 0; i++) {
+		fiber_sleep_until(env_after(vfs->env, pauses[i] * NSEC_PER_SEC), WAIT_PLAIN);
+		found = janitor_look(vfs, watch->key, watch->put_id);
+	}
+	if (found >= 0)
+		journal_drop_intent(vfs->env->journal, watch->intent);
+	vfs->watches--;
+	free(watch->key);
+	free(watch);
+}
+
+void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)
+{
+	struct journal_intent intent = {
+		.kind = INTENT_DELETE, .source = key, .target = "", .etag = put_id};
+	struct watch *watch;
+
+	if (vfs->watches >= WATCHES_MAX)
+		return;
+	watch = calloc(1, sizeof(*watch));
+	intent.id = uploader_intent_id(&vfs->uploader);
+	journal_put_intent(vfs->env->journal, &intent);
+	if (!watch)
+		return; /* the next mount looks */
+	watch->vfs = vfs;
+	watch->key = string_copy(key);
+	watch->intent = intent.id;
+	memcpy(watch->put_id, put_id, strnlen(put_id, PUT_ID_LEN));
+	vfs->watches++;
+	if (!watch->key || fiber_start(vfs->env->fibers, watch_key, watch)) {
+		vfs->watches--;
+		free(watch->key);
+		free(watch);
+	}
+}

@@ -135,6 +135,42 @@ static void look_again(struct uploader *uploader, const struct copy_job *job,
 	os_request_free_result(&head);
 }
 
+/* A directory's marker has no bytes, only metadata; some servers (versitygw) refuse to copy one. */
+static bool is_marker(const struct copy_job *job)
+{
+	size_t len = strlen(job->source);
+
+	return job->size == 0 && len > 0 && job->source[len - 1] == '/';
+}
+
+static void make_marker(struct uploader *uploader, const struct copy_job *job,
+			struct upload_outcome *outcome)
+{
+	struct os_request head = {.op = OS_HEAD, .key = job->source, .urgent = true};
+	struct os_memory nothing = {"", 0};
+	struct os_request put = {
+		.op = OS_PUT,
+		.key = job->target,
+		.body = os_source_memory(&nothing),
+		.headers = job->headers,
+		.deadline = env_after(uploader->env, DEADLINE_BULK),
+	};
+	bool can = job->target_etag && job->target_etag[0] ? uploader->can.put_if_match
+							   : uploader->can.put_if_none_match;
+
+	env_s3(uploader->env, &head);
+	upload_outcome_from(outcome, &head.result);
+	if (!outcome->err) {
+		put.condition = target_condition(job, can);
+		put.meta = job->replace_meta ? job->meta : &head.result.meta;
+		put.content_type = job->replace_meta ? job->content_type : head.result.content_type;
+		env_s3(uploader->env, &put);
+		upload_outcome_from(outcome, &put.result);
+		os_request_free_result(&put);
+	}
+	os_request_free_result(&head);
+}
+
 void copy_run(struct uploader *uploader, const struct copy_job *job, struct upload_outcome *outcome)
 {
 	memset(outcome, 0, sizeof(*outcome));
@@ -142,6 +178,8 @@ void copy_run(struct uploader *uploader, const struct copy_job *job, struct uplo
 		copy_single(uploader, job, outcome);
 	else
 		copy_large(uploader, job, outcome);
+	if (outcome->err == -EINVAL && is_marker(job))
+		make_marker(uploader, job, outcome);
 	if (outcome->err)
 		look_again(uploader, job, outcome);
 }

@@ -43,10 +43,11 @@ struct vfs {
 	uint64_t hidden;    /* keys that have no POSIX name, as of the listings */
 	struct list dirty;  /* inodes in the order in which they became dirty */
 	unsigned publishing;
-	unsigned watches; /* of janitor.c */
+	unsigned watches;			 /* of janitor.c */
 	struct timer pump;			 /* when the next dirty inode is due */
 	struct wait_queue settled;		 /* a publication ended */
 	struct wait_queue thawed;		 /* a directory rename ended */
+	bool recovering;			 /* what a crash left half-way is being finished */
 	struct found_intent *found_intents;	 /* from the journal, until vfs_recover */
 	uint64_t published, conflicts, failures; /* counters for status */
 	char last_error[400];

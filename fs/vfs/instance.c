@@ -88,6 +88,7 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 		vfs_destroy_instance(vfs);
 		return err;
 	}
+	vfs->recovering = vfs->found_intents != NULL;
 	if (!vfs->root->persisted)
 		change_journal(vfs->root);
 	*out = vfs;
@@ -209,6 +210,8 @@ int vfs_recover(struct vfs *vfs)
 		found_intent_free(found);
 	}
 	vfs->found_intents = left;
+	vfs->recovering = false;
+	wait_wake_all(&vfs->settled);
 	if (!vfs->config.read_only)
 		publish_pump(vfs);
 	return first;
@@ -268,6 +271,8 @@ int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline)
 
 	if (!directory)
 		return -ESTALE;
+	while (!err && vfs->recovering)
+		err = fiber_wait(&vfs->settled, deadline, WAIT_INTERRUPTIBLE);
 	/* Everything that is due later is due now, so that it goes side by side. */
 	LIST_FOREACH (node, &vfs->dirty) {
 		struct inode *inode = container_of(node, struct inode, dirty_link);

@@ -177,7 +177,7 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 	uint64_t sequence, old, start;
 	int err;
 
-	if (offset + len > OBJECT_MAX)
+	if (offset > OBJECT_MAX || len > OBJECT_MAX - offset)
 		return -EFBIG;
 	err = cache_reserve_dirty(&vfs->cache, len, DIRTY_WAIT);
 	if (!err)

@@ -187,14 +187,16 @@ static void read_ahead(struct content *content, const struct content_origin *ori
 	target = window ? read_window_advance(window, offset, end - offset, content->size,
 					      CONTENT_AHEAD)
 			: end;
-	content_fetch(content, origin, offset, end);
 	ahead = end;
 	do {
 		valid_end = extent_run_end(&content->valid, ahead);
 		ahead = extent_run_end(&content->inflight, valid_end);
 	} while (ahead > valid_end && ahead < target);
+	/* What is asked for now and what comes next is one request where nothing lies between. */
 	if (ahead < target && (ahead - end) * 2 < target - end)
-		content_fetch(content, origin, ahead, target);
+		content_fetch(content, origin, offset, target);
+	else
+		content_fetch(content, origin, offset, end);
 }
 
 /* Waits until [start, end) is valid, asking for what is missing. */

@@ -170,6 +170,34 @@ ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t off
 	return got;
 }
 
+/* Also what is open for writing goes now: otherwise no file could be larger than the limit. */
+static void relieve(struct vfs *vfs)
+{
+	LIST_FOREACH (node, &vfs->dirty) {
+		struct inode *inode = container_of(node, struct inode, dirty_link);
+
+		if (inode->parent && inode->retries == 0)
+			inode->due = 0;
+	}
+	publish_pump(vfs);
+}
+
+/* Waits for room, and longer than DIRTY_WAIT only while uploads are under way that make some. */
+static int reserve_dirty(struct vfs *vfs, size_t len)
+{
+	uint64_t deadline = env_after(vfs->env, PUBLISH_WAIT), published;
+	int err;
+
+	do {
+		if (vfs->cache.dirty + len > vfs->cache.dirty_limit)
+			relieve(vfs);
+		published = vfs->published;
+		err = cache_reserve_dirty(&vfs->cache, len, DIRTY_WAIT);
+	} while (err == -ENOSPC && env_now(vfs->env) < deadline &&
+		 (vfs->published > published || (vfs->publishing > 0 && !env_is_away(vfs->env))));
+	return err;
+}
+
 ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset)
 {
 	struct inode *inode = handle->inode;
@@ -179,7 +207,7 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 
 	if (offset > OBJECT_MAX || len > OBJECT_MAX - offset)
 		return -EFBIG;
-	err = cache_reserve_dirty(&vfs->cache, len, DIRTY_WAIT);
+	err = reserve_dirty(vfs, len);
 	if (!err)
 		err = change_begin(inode, NODE_DIRTY_DATA);
 	if (err)

@@ -129,9 +129,14 @@ static int find_child(struct inode *parent, const char *name, struct inode **out
 		if (listing_pays(directory) || (!directory->listed_at && is_walk(parent->vfs))) {
 			err = listing_refresh(parent);
 			note_walk(parent->vfs);
-			if (err)
+			if (!err)
+				continue;
+			/* P6: what is known of the name is served while S3 is away. */
+			child = inode_child(parent, name);
+			if (!child || !child->attributes_known)
 				return err;
-			continue;
+			err = 0;
+			break;
 		}
 		if (!child)
 			return resolve_unknown(parent, name, out);

@@ -330,7 +330,9 @@ void core_pattern(void *data, size_t len, uint64_t offset, uint64_t seed)
 	unsigned char *bytes = data;
 
 	for (size_t i = 0; i < len; i++) {
-		uint64_t value = (offset + i + 1) * UINT64_C(0x9e3779b97f4a7c15) + seed * 77;
+		uint64_t value = (offset + i + 1 + (seed << 48)) * UINT64_C(0x9e3779b97f4a7c15);
+
+		value ^= seed * UINT64_C(0x2545f4914f6cdd1d);
 
 		bytes[i] = (unsigned char)(value >> 56);
 	}

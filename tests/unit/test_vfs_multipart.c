@@ -1,0 +1,313 @@
+/* Large files: parts that go while the file is written, ranges that the server copies, and what is
+ * left when an upload does not come to its end. */
+#include "fs/vfs/vfs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/core_files.h"
+
+/* Writes [start, end) of the pattern in pieces of 1 MiB, as the kernel does. */
+static void write_pattern(struct vfs_handle *handle, uint64_t start, uint64_t end, uint64_t seed)
+{
+	char *data = malloc(MIB);
+
+	assert_non_null(data);
+	while (start < end) {
+		size_t len = end - start < MIB ? (size_t)(end - start) : MIB;
+
+		core_pattern(data, len, start, seed);
+		assert_int_equal(vfs_write(handle, data, len, start), len);
+		start += len;
+	}
+	free(data);
+}
+
+static void assert_pattern(struct core_world *world, const char *key, uint64_t start, uint64_t end,
+			   uint64_t seed)
+{
+	const struct memory_object *object = objstore_memory_find(world->memory, key);
+	char *data = malloc(MIB);
+
+	assert_non_null(data);
+	assert_non_null(object);
+	assert_true(object->size >= end);
+	while (start < end) {
+		size_t len = end - start < MIB ? (size_t)(end - start) : MIB;
+
+		core_pattern(data, len, start, seed);
+		assert_memory_equal(object->data + start, data, len);
+		start += len;
+	}
+	free(data);
+}
+
+static struct vfs_handle *open_file(struct core_node *node, const char *path, int flags)
+{
+	struct vfs_handle *handle;
+
+	assert_int_equal(core_open(node, path, O_RDWR | flags, &handle), 0);
+	return handle;
+}
+
+static void assert_no_uploads(struct core_world *world)
+{
+	core_drain(world->node);
+	assert_int_equal(world->memory->bucket.upload_count, 0);
+	/* Nor does the journal know of one. */
+	core_crash(world->node);
+	assert_int_equal(world->node->count[OS_MPU_ABORT], 0);
+}
+
+static void most_of_a_large_file_has_gone_before_it_is_closed(struct core_world *world)
+{
+	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
+	unsigned before;
+
+	write_pattern(handle, 0, 64 * MIB, 1);
+	core_sleep(world, NSEC_PER_SEC);
+	before = world->node->count[OS_MPU_PART];
+	assert_true(before >= 8);
+	assert_null(objstore_memory_find(world->memory, "big"));
+	assert_int_equal(core_close(world->node, handle), 0);
+	assert_int_equal(world->node->count[OS_MPU_PART], 13);
+	assert_int_equal(world->node->count[OS_PUT], 0);
+	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 64 * MIB);
+	assert_pattern(world, "big", 0, 64 * MIB, 1);
+	core_zero(world->node);
+	assert_no_uploads(world);
+}
+
+static void parts_that_were_written_again_are_sent_again(struct core_world *world)
+{
+	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
+
+	write_pattern(handle, 0, 50 * MIB, 1);
+	core_sleep(world, NSEC_PER_SEC);
+	write_pattern(handle, 3 * MIB, 4 * MIB, 2);
+	write_pattern(handle, 20 * MIB, 21 * MIB, 3);
+	assert_int_equal(core_close(world->node, handle), 0);
+	assert_pattern(world, "big", 0, 3 * MIB, 1);
+	assert_pattern(world, "big", 3 * MIB, 4 * MIB, 2);
+	assert_pattern(world, "big", 4 * MIB, 20 * MIB, 1);
+	assert_pattern(world, "big", 20 * MIB, 21 * MIB, 3);
+	assert_pattern(world, "big", 21 * MIB, 50 * MIB, 1);
+}
+
+static void a_part_that_is_written_while_it_is_sent_is_sent_again(struct core_world *world)
+{
+	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
+
+	core_hold(world, OS_MPU_PART, NULL);
+	write_pattern(handle, 0, 50 * MIB, 1);
+	core_await_held(world);
+	write_pattern(handle, 0, 1 * MIB, 2);
+	write_pattern(handle, 50 * MIB, 51 * MIB, 1);
+	core_release(world);
+	assert_int_equal(core_close(world->node, handle), 0);
+	assert_pattern(world, "big", 0, 1 * MIB, 2);
+	assert_pattern(world, "big", 1 * MIB, 51 * MIB, 1);
+}
+
+static void a_file_that_shrinks_after_parts_have_gone_is_published_right(struct core_world *world)
+{
+	static const uint64_t sizes[] = {40 * MIB + 1, 33 * MIB, 17 * MIB, 16 * MIB, 5, 0};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
+		struct stat values = {.st_size = (off_t)sizes[i]}, out;
+
+		write_pattern(handle, 0, 50 * MIB, i);
+		core_sleep(world, NSEC_PER_SEC);
+		assert_int_equal(vfs_setattr(world->node->vfs, core_ino(world->node, "big"), handle,
+					     &values, VFS_SET_SIZE, &out),
+				 0);
+		assert_int_equal(core_close(world->node, handle), 0);
+		assert_int_equal(objstore_memory_find(world->memory, "big")->size, sizes[i]);
+		assert_pattern(world, "big", 0, sizes[i], i);
+		core_drain(world->node);
+		assert_int_equal(world->memory->bucket.upload_count, 0);
+		assert_int_equal(core_unlink(world->node, "big"), 0);
+	}
+	core_zero(world->node);
+	assert_no_uploads(world);
+}
+
+static void a_large_file_that_is_removed_or_moved_leaves_no_upload(struct core_world *world)
+{
+	struct vfs_handle *handle = open_file(world->node, "gone", O_CREAT);
+
+	write_pattern(handle, 0, 50 * MIB, 1);
+	core_sleep(world, NSEC_PER_SEC);
+	assert_int_equal(world->memory->bucket.upload_count, 1);
+	assert_int_equal(core_unlink(world->node, "gone"), 0);
+	assert_int_equal(core_close(world->node, handle), 0);
+	handle = open_file(world->node, "from", O_CREAT);
+	write_pattern(handle, 0, 50 * MIB, 2);
+	core_sleep(world, NSEC_PER_SEC);
+	assert_int_equal(core_rename(world->node, "from", "to"), 0);
+	assert_int_equal(core_close(world->node, handle), 0);
+	assert_pattern(world, "to", 0, 50 * MIB, 2);
+	assert_int_equal(world->memory->bucket.object_count, 1);
+	core_zero(world->node);
+	assert_no_uploads(world);
+}
+
+static void a_crash_while_parts_go_ahead_leaves_no_upload(struct core_world *world)
+{
+	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
+
+	write_pattern(handle, 0, 50 * MIB, 1);
+	core_sleep(world, NSEC_PER_SEC);
+	assert_int_equal(world->memory->bucket.upload_count, 1);
+	core_crash(world->node);
+	core_drain(world->node);
+	assert_int_equal(world->memory->bucket.upload_count, 0);
+	assert_pattern(world, "big", 0, 50 * MIB, 1);
+}
+
+static void untouched_ranges_are_copied_by_the_server(struct core_world *world)
+{
+	struct vfs_handle *handle;
+
+	core_put_pattern(world, "big", 64 * MIB, 1);
+	handle = open_file(world->node, "big", 0);
+	core_zero(world->node);
+	assert_int_equal(core_write(handle, "!", 30 * MIB), 0);
+	assert_int_equal(core_close(world->node, handle), 0);
+	assert_true(world->node->count[OS_MPU_PART_COPY] >= 2);
+	assert_true(world->node->count[OS_MPU_PART] <= 2);
+	assert_true(world->node->count[OS_GET] <= 4);
+	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 64 * MIB);
+	assert_pattern(world, "big", 0, 30 * MIB, 1);
+	assert_memory_equal(objstore_memory_find(world->memory, "big")->data + 30 * MIB, "!", 1);
+	assert_pattern(world, "big", 30 * MIB + 1, 64 * MIB, 1);
+}
+
+static void appending_to_a_large_object_sends_the_end_alone(struct core_world *world)
+{
+	struct vfs_handle *handle;
+
+	core_put_pattern(world, "big", 64 * MIB, 1);
+	handle = open_file(world->node, "big", O_APPEND);
+	core_zero(world->node);
+	write_pattern(handle, 64 * MIB, 66 * MIB, 1);
+	assert_int_equal(core_close(world->node, handle), 0);
+	assert_true(world->node->count[OS_MPU_PART_COPY] >= 1);
+	assert_true(world->node->count[OS_MPU_PART] <= 1);
+	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 66 * MIB);
+	assert_pattern(world, "big", 0, 66 * MIB, 1);
+}
+
+static void parts_that_fail_are_sent_again_in_the_end(struct core_world *world)
+{
+	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
+
+	objstore_memory_fail(world->memory, OS_MPU_PART, 3, -EIO, FAULT_BEFORE);
+	objstore_memory_fail(world->memory, OS_MPU_PART, 9, -ETIMEDOUT, FAULT_AFTER);
+	objstore_memory_fail(world->memory, OS_MPU_COMPLETE, 1, -EIO, FAULT_BEFORE);
+	write_pattern(handle, 0, 50 * MIB, 1);
+	assert_int_equal(core_close(world->node, handle), 0);
+	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_zero(world->node);
+	assert_no_uploads(world);
+}
+
+static void a_completion_whose_reply_is_lost_has_happened(struct core_world *world)
+{
+	static const int errors[] = {-ETIMEDOUT, -EIO, -ENOENT, -ESTALE};
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct vfs_handle *handle = open_file(world->node, "big", O_CREAT | O_TRUNC);
+
+		write_pattern(handle, 0, 20 * MIB, i);
+		objstore_memory_fail(world->memory, OS_MPU_COMPLETE, 1, errors[i], FAULT_AFTER);
+		core_zero(world->node);
+		assert_int_equal(core_close(world->node, handle), 0);
+		assert_int_equal(world->node->count[OS_MPU_CREATE], 1);
+		assert_pattern(world, "big", 0, 20 * MIB, i);
+		assert_int_equal(world->memory->bucket.object_count, 1);
+	}
+	core_zero(world->node);
+	assert_no_uploads(world);
+}
+
+static void replace_by_others(struct core_world *world)
+{
+	objstore_memory_put(world->memory, "big", "theirs", NULL);
+}
+
+static void a_large_file_that_loses_a_race_is_kept_beside(struct core_world *world)
+{
+	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
+	const char *copy;
+
+	write_pattern(handle, 0, 20 * MIB, 1);
+	core_interfere(world, OS_MPU_COMPLETE, replace_by_others);
+	assert_int_equal(core_close(world->node, handle), -ESTALE);
+	core_drain(world->node);
+	core_assert_object(world, "big", "theirs");
+	copy = core_key_like(world, "big.conflict-one-");
+	assert_non_null(copy);
+	assert_pattern(world, copy, 0, 20 * MIB, 1);
+	core_zero(world->node);
+	assert_no_uploads(world);
+}
+
+/* The range that was written, and nothing else of it, is on this node. */
+static struct vfs_handle *change_a_range(struct core_world *world)
+{
+	struct vfs_handle *handle;
+
+	core_put_pattern(world, "big", 64 * MIB, 1);
+	handle = open_file(world->node, "big", 0);
+	write_pattern(handle, 30 * MIB, 31 * MIB, 2);
+	return handle;
+}
+
+static void a_range_of_a_replaced_object_is_not_lost(struct core_world *world)
+{
+	struct vfs_handle *handle = change_a_range(world);
+	char *data = malloc(MIB), *expected = malloc(MIB);
+	struct stat found;
+
+	assert_non_null(data);
+	assert_non_null(expected);
+	replace_by_others(world);
+	assert_int_not_equal(vfs_flush(handle), 0);
+	core_assert_object(world, "big", "theirs");
+	core_sleep(world, 600 * NSEC_PER_SEC);
+	core_pattern(expected, MIB, 30 * MIB, 2);
+	assert_int_equal(vfs_read(handle, data, MIB, 30 * MIB), MIB);
+	assert_memory_equal(data, expected, MIB);
+	core_release_handle(world->node, handle);
+	core_crash(world->node);
+	/* It is below the name of a conflict copy, here or in the bucket. */
+	assert_non_null(strstr(core_list(world->node, ""), "big.conflict-one-"));
+	core_assert_file(world->node, "big", "theirs");
+	assert_int_equal(core_stat(world->node, "big", &found), 0);
+	free(data);
+	free(expected);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CORE_TEST(most_of_a_large_file_has_gone_before_it_is_closed),
+		CORE_TEST(parts_that_were_written_again_are_sent_again),
+		CORE_TEST(a_part_that_is_written_while_it_is_sent_is_sent_again),
+		CORE_TEST(a_file_that_shrinks_after_parts_have_gone_is_published_right),
+		CORE_TEST(a_large_file_that_is_removed_or_moved_leaves_no_upload),
+		CORE_TEST(a_crash_while_parts_go_ahead_leaves_no_upload),
+		CORE_TEST(untouched_ranges_are_copied_by_the_server),
+		CORE_TEST(appending_to_a_large_object_sends_the_end_alone),
+		CORE_TEST(parts_that_fail_are_sent_again_in_the_end),
+		CORE_TEST(a_completion_whose_reply_is_lost_has_happened),
+		CORE_TEST(a_large_file_that_loses_a_race_is_kept_beside),
+		CORE_TEST(a_range_of_a_replaced_object_is_not_lost),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -19,7 +19,8 @@
 #define LIST_TIMEOUT  (10 * NSEC_PER_SEC)
 #define HEAD_TIMEOUT  (1400 * NSEC_PER_MSEC)
 #define FAILED_FOR    (2 * NSEC_PER_SEC)
-#define WAIT_FOR      (1500 * NSEC_PER_MSEC)
+#define WAIT_HEALTHY  (5 * NSEC_PER_SEC)
+#define WAIT_FAILING  (1500 * NSEC_PER_MSEC)
 
 enum {
 	BUCKETS_MAX = 100000,
@@ -278,6 +279,8 @@ static void refresh(struct buckets *buckets)
 	/* Refused by name, not by signature: the keys are good for something else. */
 	buckets->may_not_list = err == -EACCES && strcmp(request.result.code, "AccessDenied") == 0;
 	set_problem(buckets, &error);
+	log_debug("the account has %zu buckets (request %" PRIu64 ", HTTP %d)", buckets->list.count,
+		  buckets->begun, request.result.http_status);
 	os_request_free_result(&request);
 	buckets->tried_at = now_of(buckets);
 	buckets->ended++;
@@ -362,15 +365,20 @@ static int ask(const struct buckets_config *config, const struct options *option
 
 /* A refresh that begins from now on: one that is under way may have been answered before the bucket
  * was made. */
-static void wait_refreshed(struct buckets *buckets)
+static void wait_refreshed(struct buckets *buckets, const char *name)
 {
-	uint64_t deadline = now_of(buckets) + WAIT_FOR, wanted = buckets->begun + 1;
+	uint64_t patience = buckets->problem.code ? WAIT_FAILING : WAIT_HEALTHY;
+	uint64_t deadline = now_of(buckets) + patience, wanted = buckets->begun + 1;
 
 	buckets->demanded = true;
 	wait_wake_all(&buckets->wanted);
 	while (buckets->ended < wanted &&
 	       fiber_wait(&buckets->refreshed, deadline, WAIT_PLAIN) != -ETIMEDOUT)
 		;
+	if (buckets->ended < wanted)
+		log_warning("%s: it is not known whether there is such a bucket; S3 did not answer "
+			    "in time",
+			    name);
 }
 
 bool buckets_find(struct buckets *buckets, const char *name)
@@ -384,7 +392,7 @@ bool buckets_find(struct buckets *buckets, const char *name)
 	if (!buckets->store || bucket_name_check(name, NULL))
 		return false;
 	if (!buckets->may_not_list && !just_failed)
-		wait_refreshed(buckets);
+		wait_refreshed(buckets, name);
 	if (buckets->may_not_list)
 		return ask(&buckets->config, &settings->options, name, &settings->credentials,
 			   now_of(buckets) + HEAD_TIMEOUT, NULL) == 0;

@@ -47,30 +47,41 @@ struct mount_process {
 	struct wait_queue changed;
 };
 
-/* "s3mount: info: text" as its log writes it, "s3mount: text" as its last words, or what a library
- * says. */
-static void on_line(void *context, const char *line)
+/* Where the text of a line of s3mount's log begins, "s3mount: info: text" or, while it is debugged,
+ * "2026-11-23T22:29:20.123456Z s3mount[7] info: text", and its level; NULL: it is none. */
+static const char *log_text(const char *line, enum log_level *level)
 {
 	static const char *const names[] = {"error: ", "warning: ", "info: ", "debug: "};
-	struct mount_process *process = context;
-	enum log_level level = LOG_LEVEL_INFO;
+	const char *at = strstr(line, "s3mount");
 	size_t i;
 
-	if (!string_has_prefix(line, "s3mount: ")) {
-		log_info("%s: %s", process->volume, line);
-		snprintf(process->library_line, sizeof(process->library_line), " (%s)", line);
-		return;
-	}
-	line += strlen("s3mount: ");
+	if (!at)
+		return NULL;
+	at += strcspn(at, ":] ");
+	at += strspn(at, ":] ");
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (string_has_prefix(line, names[i])) {
-			level = (enum log_level)i;
-			line += strlen(names[i]);
-			break;
+		if (string_has_prefix(at, names[i])) {
+			*level = (enum log_level)i;
+			return at + strlen(names[i]);
 		}
 	}
-	log_write(level, "%s: %s", process->volume, line);
-	snprintf(process->last_line, sizeof(process->last_line), "%s", line);
+	return NULL;
+}
+
+/* A line of its log, "s3mount: text" as its last words, or what a library says. */
+static void on_line(void *context, const char *line)
+{
+	struct mount_process *process = context;
+	enum log_level level = LOG_LEVEL_INFO;
+	const char *text = log_text(line, &level);
+
+	if (!text && string_has_prefix(line, "s3mount: "))
+		text = line + strlen("s3mount: ");
+	log_write(level, "%s: %s", process->volume, text ? text : line);
+	if (text)
+		snprintf(process->last_line, sizeof(process->last_line), "%s", text);
+	else
+		snprintf(process->library_line, sizeof(process->library_line), " (%s)", line);
 }
 
 static void on_ended(void *context, int status)

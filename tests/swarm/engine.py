@@ -215,7 +215,10 @@ class Network:
         self.address = str(self.subnet[254])
 
     def __enter__(self):
-        run("ip", "link", "add", self.bridge, "type", "bridge")
+        # With an address of its own: otherwise it has that of one of its ports, and when the node behind it
+        # dies, the others go on sending to an address that nobody has.
+        run("ip", "link", "add", self.bridge, "address", f"02:73:33:00:00:{self.subnet[0].packed[2]:02x}", "type",
+            "bridge")
         run("ip", "addr", "add", f"{self.address}/24", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
         return self
@@ -428,7 +431,7 @@ class Node(Docker):
         return self.process.output()
 
     def plugin_log(self):
-        return "\n".join(line for line in self.log().splitlines() if "s3mount-plugin: " in line)
+        return "\n".join(line for line in self.log().splitlines() if "s3mount-plugin" in line)
 
     def status(self, volume):
         """What docker volume inspect shows as Status."""

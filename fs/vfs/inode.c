@@ -175,6 +175,18 @@ void inode_unlink(struct inode *inode)
 	inode_put(inode_get(parent));
 }
 
+void inode_vanish(struct inode *inode)
+{
+	inode_get(inode);
+	inode_unlink(inode);
+	/* A row that stayed could meet one of a new file with this name at the next mount. */
+	if (inode->persisted && !inode_is_dirty(inode)) {
+		journal_drop_node(inode->vfs->env->journal, inode->ino);
+		inode->persisted = false;
+	}
+	inode_put(inode);
+}
+
 static int put_path(const struct inode *inode, struct buf *key, int depth)
 {
 	int err;

@@ -138,6 +138,8 @@ struct inode *inode_get(struct inode *inode);
 void inode_put(struct inode *inode);
 int inode_link(struct inode *inode, struct inode *parent, const char *name);
 void inode_unlink(struct inode *inode); /* out of the tree; the caller holds a reference */
+/* Others took the name away: out of the tree and, unless something is owed, out of the journal. */
+void inode_vanish(struct inode *inode);
 struct inode *inode_child(const struct inode *parent, const char *name);
 /* The object key (directories end in '/'). Errors: -ENAMETOOLONG, -ENOMEM, -ENOENT when it has no
  * name. */

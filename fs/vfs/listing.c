@@ -23,7 +23,8 @@ struct listing {
 	uint64_t started, change;
 	struct inode **order;
 	size_t count, capacity;
-	bool marker; /* the directory's own object was among the keys */
+	bool marker;   /* the directory's own object was among the keys */
+	bool shadowed; /* a file had the name of a directory */
 	size_t hidden;
 };
 
@@ -53,9 +54,7 @@ static void forget_child(struct listing *listing, struct inode *child)
 		if (listing->order[i] != child)
 			listing->order[kept++] = listing->order[i];
 	listing->count = kept;
-	inode_get(child);
-	inode_unlink(child);
-	inode_put(child);
+	inode_vanish(child);
 }
 
 /* What a listing tells of a file that we know: the same version, or another. */
@@ -136,8 +135,10 @@ static int apply_entry(struct listing *listing, const char *prefix, const struct
 	 * directory wins. */
 	if (child && (child->directory != NULL) != component.is_directory &&
 	    child->changed <= listing->change && !inode_is_local(child)) {
-		if (child->directory)
+		if (child->directory) {
+			listing->shadowed = true;
 			return 0;
+		}
 		forget_child(listing, child);
 		child = NULL;
 	}
@@ -173,7 +174,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Children that the listing did not show, and that nobody changed here since it began, are gone. */
-static void drop_missing(struct listing *listing)
+static void drop_missing(struct listing *listing, bool *directory_gone)
 {
 	struct directory *directory = listing->directory->directory;
 	size_t position = 0, gone_count = 0;
@@ -191,7 +192,8 @@ static void drop_missing(struct listing *listing)
 			gone[gone_count++] = inode_get(child);
 	}
 	for (size_t i = 0; i < gone_count; i++) {
-		inode_unlink(gone[i]);
+		*directory_gone = *directory_gone || gone[i]->directory;
+		inode_vanish(gone[i]);
 		inode_put(gone[i]);
 	}
 	free(gone);
@@ -275,7 +277,9 @@ static int list_pages(struct listing *listing, const char *prefix)
 	return err;
 }
 
-static int refresh(struct inode *inode, const char *prefix)
+/* *again: a file may have been passed over for a directory of its name which has turned out to be
+ * gone. */
+static int refresh(struct inode *inode, const char *prefix, bool *again)
 {
 	struct vfs *vfs = inode->vfs;
 	struct directory *directory = inode->directory;
@@ -285,7 +289,8 @@ static int refresh(struct inode *inode, const char *prefix)
 
 	if (!err) {
 		adopt_order(&listing);
-		drop_missing(&listing);
+		drop_missing(&listing, again);
+		*again = *again && listing.shadowed;
 		directory->listed_at = listing.started;
 		directory->listed_count = listing.count;
 		directory->misses = 0;
@@ -303,6 +308,8 @@ int listing_refresh(struct inode *inode)
 {
 	struct directory *directory = inode->directory;
 	uint64_t asked = env_now(inode->vfs->env);
+	unsigned turns = 0;
+	bool again;
 	char *prefix;
 	int err;
 
@@ -324,7 +331,12 @@ int listing_refresh(struct inode *inode)
 		return err;
 	directory->listing = true;
 	inode_get(inode);
-	err = refresh(inode, prefix);
+	do {
+		again = false;
+		map_destroy(directory->removed);
+		directory->removed = NULL;
+		err = refresh(inode, prefix, &again);
+	} while (again && !err && ++turns < 2);
 	directory->listing = false;
 	map_destroy(directory->removed);
 	directory->removed = NULL;

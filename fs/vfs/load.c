@@ -16,6 +16,10 @@ struct load {
 	struct vfs *vfs;
 	bool trust_clean;
 	struct map *files; /* data files that a row names */
+	/* Rows that are of no use. They go when all have been read: the journal takes no record
+	 * before. */
+	uint64_t *forgotten;
+	size_t forgotten_count, forgotten_capacity;
 	uint64_t dropped, dirty, lost;
 };
 
@@ -66,9 +70,19 @@ static int fill(struct inode *inode, const struct journal_node *node)
 	return 0;
 }
 
+/* Without memory for it the row stays until the next mount. */
 static void forget_row(struct load *load, uint64_t ino)
 {
-	journal_drop_node(load->vfs->env->journal, ino);
+	if (load->forgotten_count == load->forgotten_capacity) {
+		size_t capacity = load->forgotten_capacity ? load->forgotten_capacity * 2 : 64;
+		uint64_t *more = realloc(load->forgotten, capacity * sizeof(*more));
+
+		if (!more)
+			return;
+		load->forgotten = more;
+		load->forgotten_capacity = capacity;
+	}
+	load->forgotten[load->forgotten_count++] = ino;
 	load->dropped++;
 }
 
@@ -85,6 +99,19 @@ static void make_dirty(struct load *load, struct inode *inode, uint32_t flags)
 	load->dirty++;
 }
 
+/* A name has one row; should there be two all the same, what is owed comes before what is cached.
+ */
+static void give_way(struct load *load, struct inode *parent, const char *name)
+{
+	struct inode *there = parent && parent->directory ? inode_child(parent, name) : NULL;
+
+	if (!there || inode_is_dirty(there))
+		return;
+	forget_row(load, there->ino);
+	there->persisted = false;
+	inode_vanish(there);
+}
+
 static int load_node(void *context, const struct journal_node *node, const struct extent_set *dirty)
 {
 	struct load *load = context;
@@ -98,6 +125,8 @@ static int load_node(void *context, const struct journal_node *node, const struc
 		vfs->root->persisted = true;
 		return 0;
 	}
+	if (owed && !(node->flags & NODE_UNLINKED))
+		give_way(load, parent, node->name);
 	if ((node->flags & NODE_UNLINKED) || !parent || !parent->directory ||
 	    inode_child(parent, node->name) ||
 	    (!owed && !S_ISDIR(node->attributes.mode) && !load->trust_clean)) {
@@ -205,6 +234,8 @@ int load_journal(struct vfs *vfs, bool trust_clean, struct error *error)
 			  strerror(-err));
 	} else {
 		prune(&load, vfs->root);
+		for (size_t i = 0; i < load.forgotten_count; i++)
+			journal_drop_node(vfs->env->journal, load.forgotten[i]);
 		/* With data that has lost its row nothing is swept: it may be all that is left of a
 		 * file. */
 		if (load.lost == 0)
@@ -214,5 +245,6 @@ int load_journal(struct vfs *vfs, bool trust_clean, struct error *error)
 				 vfs->config.volume, (unsigned long long)load.dirty);
 	}
 	map_destroy(load.files);
+	free(load.forgotten);
 	return err;
 }

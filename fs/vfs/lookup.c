@@ -143,7 +143,7 @@ static int find_child(struct inode *parent, const char *name, struct inode **out
 		inode_get(child);
 		err = remote_refresh(child);
 		if (err == -ENOENT && child->parent && !inode_is_local(child)) {
-			inode_unlink(child);
+			inode_vanish(child);
 			inode_put(child);
 			return remote_resolve(parent, name, out); /* another type, perhaps */
 		}

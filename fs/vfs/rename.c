@@ -40,9 +40,7 @@ static int move_inode(struct rename *rename)
 
 	/* A listing has met the copy before we came to say what it is. */
 	if (shown && shown != source) {
-		inode_get(shown);
-		inode_unlink(shown);
-		inode_put(shown);
+		inode_vanish(shown);
 	}
 	inode_get(rename->from);
 	inode_unlink(source);

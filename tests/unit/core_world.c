@@ -291,6 +291,9 @@ static void wind_down(struct core_node *node)
 
 static void end_node(struct core_node *node, bool clean)
 {
+	/* They may use handles to their end. */
+	while (node->spawned > 0)
+		core_sleep(node->world, 10 * NSEC_PER_MSEC);
 	for (int i = 0; i < CORE_HANDLES; i++) {
 		if (node->handles[i])
 			vfs_release(node->handles[i]);
@@ -403,9 +406,29 @@ void core_sleep(struct core_world *world, uint64_t ns)
 	fiber_sleep_until(executor_monotonic(world->executor) + ns, WAIT_PLAIN);
 }
 
+struct spawn {
+	struct core_node *node;
+	void (*entry)(void *argument);
+	void *argument;
+};
+
+static void spawned_fiber(void *argument)
+{
+	struct spawn spawn = *(struct spawn *)argument;
+
+	free(argument);
+	spawn.entry(spawn.argument);
+	spawn.node->spawned--;
+}
+
 void core_spawn(struct core_node *node, void (*entry)(void *argument), void *argument)
 {
-	assert_int_equal(fiber_start(node->env.fibers, entry, argument), 0);
+	struct spawn *spawn = malloc(sizeof(*spawn));
+
+	assert_non_null(spawn);
+	*spawn = (struct spawn){node, entry, argument};
+	node->spawned++;
+	assert_int_equal(fiber_start(node->env.fibers, spawned_fiber, spawn), 0);
 }
 
 void core_drain(struct core_node *node)

@@ -37,7 +37,7 @@ struct core_node {
 	struct objstore store;
 	struct list calls;
 	bool dead; /* cut off from the bucket */
-	unsigned incarnation;
+	unsigned incarnation, spawned;
 	char directory[96];
 	uint64_t random;
 	struct vfs_handle *handles[CORE_HANDLES];

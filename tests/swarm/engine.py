@@ -28,9 +28,6 @@ ACCESS_KEY = "swarm-access-key"
 SECRET_KEY = "swarm-Secret-0123456789-never-shown"
 PLUGIN = "s3mount"  # the alias under which nodes install it
 
-# A root file system with another engine, for the nodes: debootstrap, then apt-get install docker.io in it.
-ENGINE_ROOT = os.environ.get("S3MOUNT_TEST_ENGINE_ROOT", "")
-
 START_SECONDS = 60
 
 
@@ -65,14 +62,6 @@ done </proc/self/mountinfo
 mount -t tmpfs tmpfs /run
 for name in lib cache; do mount --bind "$NODE/var-$name" "/var/$name"; done
 mkdir -p /run/lock
-if [ -n "$ENGINE_ROOT" ]; then # another engine than the machine's own
-    mount --bind "$ENGINE_ROOT" "$ENGINE_ROOT"
-    for name in proc sys dev run var/lib var/cache "$NODE"; do
-        mkdir -p "$ENGINE_ROOT/$name"
-        mount --rbind "/${name#/}" "$ENGINE_ROOT/$name"
-    done
-    CHROOT="chroot $ENGINE_ROOT"
-fi
 hostname "$NAME"
 ip link set lo up
 while [ ! -e "$NODE/online" ]; do sleep 0.02; done
@@ -88,7 +77,7 @@ done
 """
 START_ENGINE = """
 start_engine() {
-    exec $CHROOT dockerd --data-root "$NODE/docker" -H "unix://$NODE/docker.sock" --pidfile /run/docker.pid \\
+    exec dockerd --data-root "$NODE/docker" -H "unix://$NODE/docker.sock" --pidfile /run/docker.pid \\
     --bridge=none --iptables=false --ip6tables=false --insecure-registry "$SUBNET" \\
     --cgroup-parent "/$CGROUP"
 }
@@ -144,7 +133,7 @@ class Builder(Docker):
             mount -t tmpfs tmpfs /run
             mkdir -p "$DIR" /run/lock
             exec dockerd --data-root "$DIR" -H "unix://$SOCKET" --pidfile /run/docker.pid --bridge=none \
-                --iptables=false --ip6tables=false --insecure-registry "$SUBNET" --cgroup-parent /s3mount-builder
+                --iptables=false --ip6tables=false --insecure-registry "$SUBNET"
         """
         self.process = Process(["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-c", script],
                                WORK / "builder.log", environment)
@@ -156,7 +145,6 @@ class Builder(Docker):
 
     def __exit__(self, *exception):
         stop_engine(self.process)
-        remove_cgroups("s3mount-builder")
         self.lock.close()
 
     def base_image(self):
@@ -206,15 +194,6 @@ def stop_engine(process):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.popen.wait(40)
     process.kill9()
-
-
-def remove_cgroups(name):
-    """runc makes them, and a killed engine cannot take them away."""
-    for pattern in (name, f"*/{name}"):  # version 2, version 1
-        for top in pathlib.Path("/sys/fs/cgroup").glob(pattern):
-            for folder in sorted(top.glob("**/"), reverse=True):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
 
 
 def first_children(pid):
@@ -348,7 +327,7 @@ class Node(Docker):
             (self.dir / name).unlink(missing_ok=True)
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.dir), MARK_NAME: SESSION_MARK,
                        "NODE": str(self.dir), "NAME": self.name, "SUBNET": str(self.cluster.network.subnet),
-                       "CGROUP": self.cgroup, "ENGINE_ROOT": ENGINE_ROOT, "CHROOT": ""}
+                       "CGROUP": self.cgroup}
         self.process = Process(
             ["unshare", "-n", "-m", "-u", "-p", "-f", "--kill-child", "sh", "-c",
              START_ENGINE + START_SCRIPT],
@@ -403,7 +382,11 @@ class Node(Docker):
         self.wait_engine()
 
     def clean_cgroups(self):
-        remove_cgroups(self.cgroup)
+        """runc makes them, and a killed engine cannot take them away."""
+        for top in pathlib.Path("/sys/fs/cgroup").glob(f"*/{self.cgroup}"):
+            for folder in sorted(top.glob("**/"), reverse=True):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
     # What containers and the plugin see
 
@@ -484,13 +467,11 @@ class Cluster:
             self.s3 = S3Server(self.network)
             stack.callback(self.s3.stop)
             self.plugin_name = f"{self.registry.address}/s3mount:latest"
-            self.next_plugin_name = f"{self.registry.address}/s3mount:next"
             self.image_archive = WORK / "image.tar"
             with Builder(self.network) as builder:
                 builder.base_image()
                 self.plugin_directory = builder.plugin_directory()
-                for name in (self.plugin_name, self.next_plugin_name):
-                    builder.push_plugin(self.plugin_directory, name)
+                builder.push_plugin(self.plugin_directory, self.plugin_name)
                 builder.work_image(self.image_archive)
             self.stack = stack.pop_all()
         return self

@@ -372,19 +372,6 @@ def test_definitions_and_cache_survive_the_removal_of_the_plugin(node, cluster, 
     node.docker("volume", "rm", "survivor")
 
 
-def test_an_upgrade_keeps_settings_definitions_and_data(node, cluster, bucket):
-    node.docker("volume", "create", "-d", PLUGIN, "-o", f"bucket={bucket.name}", "-o", "prefix=u", "--label",
-                "a=b", "upgraded")
-    node.run_once("-v", "upgraded:/data", script="echo x >/data/x")
-    node.docker("plugin", "disable", "-f", PLUGIN)
-    node.docker("plugin", "upgrade", "--skip-remote-check", "--grant-all-permissions", PLUGIN,
-                cluster.next_plugin_name, timeout=300)
-    node.docker("plugin", "enable", PLUGIN)
-    assert node.inspect("volume", "inspect", "upgraded")["Labels"] == {"a": "b"}
-    assert node.run_once("-v", "upgraded:/data", script="cat /data/x").stdout == "x\n"
-    node.docker("volume", "rm", "upgraded")
-
-
 def test_the_privileges_are_those_of_every_version(cluster):
     # An upgrade that asks for others is refused until a person grants them again.
     config = json.loads((cluster.plugin_directory / "config.json").read_text())

@@ -1,5 +1,6 @@
 #include "fs/cache/window.h"
 
+#include <limits.h>
 #include <stdbool.h>
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -19,13 +20,26 @@ static bool within_tolerance(const struct read_window *window, uint64_t offset)
 	return window->expected - offset <= WINDOW_BACKWARD_TOLERANCE;
 }
 
-static void start_anew(struct read_window *window, uint64_t offset)
+static uint64_t range_after(unsigned jumps, uint64_t file_size)
+{
+	uint64_t range = WINDOW_RANDOM;
+
+	if (jumps < WINDOW_RANDOM_AFTER)
+		return WINDOW_FIRST;
+	if (file_size > WINDOW_RANDOM_GROWS)
+		return range;
+	for (; jumps >= WINDOW_RANDOM_STEP && range < WINDOW_FIRST; jumps -= WINDOW_RANDOM_STEP)
+		range *= 2;
+	return range;
+}
+
+static void start_anew(struct read_window *window, uint64_t offset, uint64_t file_size)
 {
 	bool at_start = window->size == 0 && offset == 0;
 
-	if (!at_start && window->jumps < WINDOW_RANDOM_AFTER)
+	if (!at_start && window->jumps < UINT_MAX)
 		window->jumps++;
-	window->size = window->jumps < WINDOW_RANDOM_AFTER ? WINDOW_FIRST : WINDOW_RANDOM;
+	window->size = range_after(window->jumps, file_size);
 	window->consumed = 0;
 	window->expected = offset;
 }
@@ -38,7 +52,7 @@ uint64_t read_window_advance(struct read_window *window, uint64_t offset, uint64
 	if (offset >= end)
 		return end;
 	if (window->size == 0 || !within_tolerance(window, offset))
-		start_anew(window, offset);
+		start_anew(window, offset, file_size);
 	if (end > window->expected)
 		window->expected = end;
 	window->consumed += end - offset;

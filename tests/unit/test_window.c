@@ -86,6 +86,40 @@ static void a_reader_that_keeps_jumping_gets_small_ranges(void **state)
 	}
 }
 
+/* What a reader at jump number JUMPS is given in a file of size bytes. */
+static uint64_t range_at(unsigned jumps, uint64_t size)
+{
+	struct read_window window = {0};
+	uint64_t until = 0, offset = 0;
+
+	for (unsigned jump = 1; jump <= jumps; jump++) {
+		offset = jump % 2 ? size / 2 : size / 8;
+		until = read_window_advance(&window, offset, 4 * KIB, size, LIMIT);
+	}
+	return until - offset - 4 * KIB;
+}
+
+static void who_jumps_about_for_long_gets_larger_ranges_of_a_moderate_file(void **state)
+{
+	static const struct {
+		unsigned jumps;
+		uint64_t size, range;
+	} cases[] = {
+		{3, 512 * MIB, WINDOW_RANDOM},
+		{7, 512 * MIB, WINDOW_RANDOM},
+		{8, 512 * MIB, 256 * KIB},
+		{16, 512 * MIB, 512 * KIB},
+		{24, 512 * MIB, WINDOW_FIRST},
+		{999, WINDOW_RANDOM_GROWS, WINDOW_FIRST},
+		{999, WINDOW_RANDOM_GROWS + 1, WINDOW_RANDOM},
+		{999, 100 * GIB, WINDOW_RANDOM},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(range_at(cases[i].jumps, cases[i].size), cases[i].range);
+}
+
 static void a_reader_that_stops_jumping_is_sequential_again(void **state)
 {
 	struct read_window window = {0};
@@ -135,6 +169,7 @@ int main(void)
 		cmocka_unit_test(reads_out_of_order_within_the_tolerance_keep_the_window),
 		cmocka_unit_test(a_jump_beyond_the_tolerance_starts_anew),
 		cmocka_unit_test(a_reader_that_keeps_jumping_gets_small_ranges),
+		cmocka_unit_test(who_jumps_about_for_long_gets_larger_ranges_of_a_moderate_file),
 		cmocka_unit_test(a_reader_that_stops_jumping_is_sequential_again),
 		cmocka_unit_test(the_answer_covers_the_read_and_stays_within_the_file),
 	};

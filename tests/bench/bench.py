@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import processes  # noqa: E402
 import servers  # noqa: E402
-from systems import SYSTEMS  # noqa: E402
+from systems import DEFAULT_SYSTEMS, SYSTEMS  # noqa: E402
 from workloads import GROUPS, Failed, Run, Sources  # noqa: E402
 
 OURS = "s3mount"
@@ -28,7 +28,8 @@ OURS = "s3mount"
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--server", choices=servers.SERVERS, default="embedded")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="by comma: %(default)s")
+    parser.add_argument("--systems", default=",".join(DEFAULT_SYSTEMS),
+                        help=f"by comma, of {', '.join(SYSTEMS)} (%(default)s)")
     parser.add_argument("--groups", default=",".join(GROUPS), help="by comma: %(default)s")
     parser.add_argument("--repetitions", type=int, default=3, help="default %(default)s")
     parser.add_argument("--scale", type=int, default=1, help="divides all sizes and counts")
@@ -103,6 +104,31 @@ def measure(args, systems, sources):
     return values, units, failures
 
 
+WIRE_SIZE, WIRE_COUNT, WIRE_IN_FLIGHT = 8 << 20, 32, 8
+
+
+def measure_wire(server, scale):
+    """What server and client give each other with nothing mounted and no disk of ours: no mount can be faster
+    than that in the rows that end in S3. MB/s of writing and of reading."""
+    bucket = server.make_bucket()
+    environment = {**server.environment(), **server.credentials()}
+    found = {}
+    for kind in ("put", "range"):
+        key = "wire" if kind == "put" else "wire-0"
+        done = subprocess.run(
+            [processes.BIN / "s3tool", "-e", server.endpoint, "-b", bucket.name, "-r", servers.REGION, "-p", "on",
+             "bench", kind, key, str(WIRE_SIZE), str(WIRE_IN_FLIGHT), str(max(WIRE_IN_FLIGHT, WIRE_COUNT // scale))],
+            env=environment, capture_output=True, text=True, check=True)
+        found[kind] = float(done.stdout.split(",")[-1].split()[0]) * 1e6 / (1 << 20)
+    return found
+
+
+def wire_line(wires):
+    medians = [statistics.median(wire[kind] for wire in wires) for kind in ("put", "range")]
+    return (f"Server and client alone, nothing mounted, {WIRE_IN_FLIGHT} requests of {WIRE_SIZE >> 20} MiB at once: "
+            f"writes {number(medians[0])} MiB/s, reads {number(medians[1])} MiB/s.")
+
+
 def restart(system):
     system.finish()
     if system.cache.exists():
@@ -156,7 +182,7 @@ def figures(systems, idle):
     for system in systems:
         if system.name == "local":
             continue
-        program = shutil.which(system.name) if system.name != OURS else processes.BIN / OURS
+        program = processes.BIN / OURS if system.name.startswith(OURS) else shutil.which(system.name)
         print(f"| {system.name} | {os.path.getsize(program) // 1024} | {idle[system.name]} | "
               f"{system.peak_kib} | {system.version()} |")
 
@@ -174,6 +200,7 @@ def run_all(args, disk):
         time.sleep(1)
         idle = {system.name: system.memory() for system in systems if system.process}
         values, units, failures = measure(args, systems, sources)
+        wires = [measure_wire(server, args.scale) for _ in range(args.repetitions)]
         for system in systems:
             system.down()
     finally:
@@ -184,6 +211,7 @@ def run_all(args, disk):
     print(f"\nServer {args.server}; {args.repetitions} repetitions; sizes divided by {args.scale}; "
           f"Linux {os.uname().release}, {os.cpu_count()} processors.\n")
     table(values, units, args.systems.split(","))
+    print(wire_line(wires))
     figures(systems, idle)
     for name, failure in failures:
         print(f"\nFailed: {name}, {failure}")

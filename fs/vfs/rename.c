@@ -90,11 +90,17 @@ static int put_intent(struct rename *rename, enum journal_intent_kind kind, cons
 			    JOURNAL_COMMITTED);
 }
 
-static int delete_source(struct rename *rename)
+/* The version that was copied; a newer one is somebody's work, and stays under the old name. */
+static int delete_source(struct rename *rename, const char *etag)
 {
 	struct os_request request = {.op = OS_DELETE, .key = rename->source_key, .urgent = true};
-	int err = env_s3(rename->vfs->env, &request);
+	int err;
 
+	if (rename->vfs->uploader.can.delete &&etag[0])
+		request.condition.if_match = etag;
+	err = env_s3(rename->vfs->env, &request);
+	if (err == -ESTALE || err == -ENOENT)
+		err = 0;
 	if (err)
 		vfs_report(rename->vfs, rename->source, err, request.result.message);
 	os_request_free_result(&request);
@@ -141,7 +147,7 @@ static int copy_file(struct rename *rename)
 	if (err)
 		vfs_report(vfs, source, err, outcome.message);
 	else
-		err = delete_source(rename);
+		err = delete_source(rename, job.source_etag);
 	/* Who is told that it failed may go on with the source: only a crash leaves the intent
 	 * behind. */
 	journal_drop_intent(vfs->env->journal, intent);

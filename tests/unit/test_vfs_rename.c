@@ -242,6 +242,23 @@ static void a_target_that_appears_meanwhile_is_not_overwritten(struct core_world
 	core_assert_file(world->node, "b", "theirs");
 }
 
+static void someone_else_writes_a(struct core_world *world)
+{
+	objstore_memory_put(world->memory, "a", "theirs", NULL);
+}
+
+static void a_source_that_others_replace_after_the_copy_stays(struct core_world *world)
+{
+	assert_int_equal(core_put(world->node, "a", "ours"), 0);
+	core_interfere(world, OS_DELETE, someone_else_writes_a);
+	assert_int_equal(core_rename(world->node, "a", "b"), 0);
+	core_assert_object(world, "a", "theirs");
+	core_assert_object(world, "b", "ours");
+	core_assert_file(world->node, "b", "ours");
+	core_sleep(world, 2 * NSEC_PER_SEC);
+	core_assert_file(world->node, "a", "theirs");
+}
+
 static void a_crash_between_copy_and_delete_is_finished(struct core_world *world)
 {
 	struct job job = {world->node, "a", "b", 0, false};
@@ -437,6 +454,7 @@ int main(void)
 		CORE_TEST(a_copy_whose_reply_is_lost_was_made),
 		CORE_TEST(a_copy_that_was_sent_twice_was_made),
 		CORE_TEST(a_target_that_appears_meanwhile_is_not_overwritten),
+		CORE_TEST(a_source_that_others_replace_after_the_copy_stays),
 		CORE_TEST(a_crash_between_copy_and_delete_is_finished),
 		CORE_TEST(a_crash_before_the_copy_leaves_everything),
 		CORE_TEST(a_directory_moves_with_all_that_is_below),

@@ -18,7 +18,7 @@ release=${VERSION_ID:-0}
 build="gcc make libc6-dev pkg-config fuse3 libfuse3-dev libcurl4-openssl-dev libxml2-dev libssl-dev
        libsqlite3-dev libmicrohttpd-dev libcjson-dev"
 demo="curl ca-certificates procps"
-test="libcmocka-dev clang clang-format clang-tidy python3 python3-venv git openssl e2fsprogs attr acl
+test="libcmocka-dev clang libclang-rt-dev clang-format clang-tidy python3 python3-venv git openssl e2fsprogs attr acl
       iproute2 iptables jq s3fs rclone radosgw ceph-mon ceph-osd ceph-common docker.io docker-registry
       debootstrap busybox-static faketime"
 
@@ -116,7 +116,9 @@ install_go() {
 	[ "$(id -u)" = 0 ] ||
 		die "go >= $go_needed is missing; as root: apt-get install -t bookworm-backports golang-go"
 	say "installing golang-go from bookworm-backports"
-	echo "deb http://deb.debian.org/debian bookworm-backports main" \
+	# From where this machine gets the rest.
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' 'Component: main' | head -n 1)
+	echo "deb $mirror bookworm-backports main" \
 		>/etc/apt/sources.list.d/bookworm-backports.list
 	apt update
 	apt install --no-install-recommends -t bookworm-backports golang-go

@@ -23,7 +23,6 @@ from processes import BIN, MARK_NAME, ROOT, SESSION_MARK, WORK, Process, accepts
 CACHE = pathlib.Path(os.environ.get("S3MOUNT_TEST_TOOLS", "/var/cache/s3mount-tests"))
 SUITE = "trixie"
 BASE_IMAGE = "debian:trixie-slim"
-MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 ACCESS_KEY = "swarm-access-key"
 SECRET_KEY = "swarm-Secret-0123456789-never-shown"
 PLUGIN = "s3mount"  # the alias under which nodes install it
@@ -44,6 +43,14 @@ def run(*argv, timeout=120, check=True, **more):
     if check and done.returncode != 0:
         raise CommandFailed(argv, done)
     return done
+
+
+def debian_mirror():
+    """Where this machine gets its own packages."""
+    codename = pathlib.Path("/etc/os-release").read_text().split("VERSION_CODENAME=")[1].split()[0]
+    found = run("apt-get", "indextargets", "--format", "$(REPO_URI)", f"Codename: {codename}",
+                "Component: main").stdout.split()
+    return os.environ.get("DEBIAN_MIRROR") or found[0]
 
 
 def docker_client():
@@ -155,7 +162,7 @@ class Builder(Docker):
         if not archive.exists():
             tree = CACHE / f"{SUITE}.{os.getpid()}"
             try:
-                run("debootstrap", "--variant=minbase", SUITE, tree, MIRROR, timeout=1200)
+                run("debootstrap", "--variant=minbase", SUITE, tree, debian_mirror(), timeout=1200)
                 partial = archive.with_suffix(".partial")
                 run("tar", "-C", tree, "--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*",
                     "--exclude=./var/cache/apt/archives/*.deb", "--exclude=./var/lib/apt/lists/*",

@@ -1,0 +1,94 @@
+"""Bugs that the tests must find: each is one change of the sources that breaks one promise.
+
+A bug is a place (`old` stands in `file` exactly once) and what stands there instead. The invariant is the one
+that it breaks, numbered as in docs/reliability.md. When the code changes, the place is to be changed along: a bug
+that cannot be put in counts as a failure.
+"""
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Bug:
+    name: str
+    invariant: str
+    file: str
+    old: str
+    new: str
+
+
+BUGS = (
+    Bug("fsync does not wait for the data", "I1", "fs/vfs/file.c",
+        "err = vfs->env->disk->ops->sync(blob->file);",
+        "err = 0;"),
+    Bug("fsync does not wait for the journal's disk", "I1", "fs/vfs/file.c",
+        "journal_wait(vfs->env->journal, sequence, level)",
+        "journal_wait(vfs->env->journal, sequence, JOURNAL_COMMITTED)"),
+    Bug("the journal counts its log as durable unsynced", "I1", "fs/journal/store.c",
+        "return sql_sync_log(store->sql);",
+        "(void)store;\n\treturn 0;"),
+    Bug("a write is answered before it is in the journal", "I3", "fs/vfs/file.c",
+        "err = change_wait(inode, sequence);\n\treturn err ? err : (ssize_t)len;",
+        "(void)sequence;\n\treturn (ssize_t)len;"),
+    Bug("a clean row is not taken back before the first change", "I3", "fs/vfs/change.c",
+        "\tif (!was_clean)\n\t\treturn 0;\n",
+        "\tif (!was_clean || inode)\n\t\treturn 0;\n"),
+    Bug("ranges of incomplete files are not recorded", "I3", "fs/vfs/file.c",
+        "sequence = journal_add_extent(vfs->env->journal, inode->ino, start, offset + len);",
+        "sequence = inode->dirty_sequence;"),
+    Bug("a truncate leaves recorded ranges behind", "I3", "fs/vfs/file.c",
+        "sequence = journal_truncate_extents(journal, inode->ino, size);",
+        "sequence = inode->dirty_sequence;"),
+    Bug("close returns for an older generation", "I2", "fs/vfs/publish.c",
+        "inode->published_generation = inode->frozen_generation;",
+        "inode->published_generation = inode->generation;"),
+    Bug("uploads carry no condition", "I4", "fs/upload/upload.c",
+        "\tif (job->unconditional)\n\t\treturn condition;\n",
+        "\tif (job->unconditional || job)\n\t\treturn condition;\n"),
+    Bug("a refused condition is taken for success", "I4", "fs/upload/upload.c",
+        "case REMOTE_FOREIGN: outcome->err = -ESTALE; return true;",
+        "case REMOTE_FOREIGN: outcome->err = 0; return true;"),
+    Bug("any object with a put-id is ours", "I4", "fs/upload/upload.c",
+        "if (put_id && strcmp(put_id, job->put_id) == 0)\n\t\t\tstate = REMOTE_OURS;",
+        "if (put_id)\n\t\t\tstate = REMOTE_OURS;"),
+    Bug("an upload whose reply was lost is not known again", "I10", "fs/upload/upload.c",
+        "if (put_id && strcmp(put_id, job->put_id) == 0)\n\t\t\tstate = REMOTE_OURS;",
+        "if (put_id && !job->put_id)\n\t\t\tstate = REMOTE_OURS;"),
+    Bug("a rename deletes its source whatever the copy did", "I4", "fs/vfs/rename.c",
+        "\tif (err)\n\t\tvfs_report(vfs, source, err, outcome.message);\n\telse\n\t\terr = delete_source(",
+        "\tif (err)\n\t\tvfs_report(vfs, source, err, outcome.message);\n\tif (1)\n\t\terr = delete_source("),
+    Bug("a rename deletes a source that others changed", "I4", "fs/vfs/rename.c",
+        "request.condition.if_match = etag;",
+        "request.condition.if_match = NULL;"),
+    Bug("an upload reads what is written meanwhile", "I5", "fs/cache/content.c",
+        "if (!err && content->snapshot)\n\t\terr = snapshot_preserve(content->snapshot, offset, end);",
+        "if (!err && content->snapshot && !content->cache)\n"
+        "\t\terr = snapshot_preserve(content->snapshot, offset, end);"),
+    Bug("an unlinked name is not recorded", "I6", "fs/vfs/namespace.c",
+        "\tif (inode->opens == 0)\n\t\treturn change_forget(inode);\n",
+        "\tif (inode->opens == 0)\n\t\treturn 0;\n"),
+    Bug("an outage is taken for a deletion", "I6", "fs/vfs/remote.c",
+        "\terr = env_s3(vfs->env, &head);\n\tif (err == -EFBIG)",
+        "\terr = env_s3(vfs->env, &head);\n\tif (err == -EHOSTUNREACH || err == -EIO)\n\t\terr = -ENOENT;\n"
+        "\tif (err == -EFBIG)"),
+    Bug("recovery repeats uploads without a look", "I7", "fs/vfs/load.c",
+        "inode->resolve_first = inode->put_id[0] != '\\0';",
+        "inode->resolve_first = false;"),
+    Bug("the numbers of data files are used again after a crash", "I7", "fs/journal/store_open.c",
+        "return next + COUNTER_SAFETY_STEP;",
+        "return 1;"),
+    Bug("dirty data may be evicted", "I8", "fs/vfs/instance.c",
+        "return !inode_is_local(inode) && inode->parent;",
+        "return inode->parent != NULL;"),
+    Bug("the dirty limit is no limit", "I8", "fs/vfs/file.c",
+        "err = cache_reserve_dirty(&vfs->cache, len, DIRTY_WAIT);",
+        "err = 0;"),
+    Bug("a lost race is not reported", "I10", "fs/vfs/conflict.c",
+        "\tinode->error = -ESTALE;\n",
+        ""),
+    Bug("a failure that nobody waited for is forgotten", "I10", "fs/vfs/publish.c",
+        "\t\tinode->error = outcome->err;\n",
+        ""),
+    Bug("abandoned multipart uploads are not aborted", "I11", "fs/upload/multipart.c",
+        "else if (multipart->upload_id[0])\n\t\tabort_upload(multipart);",
+        "else if (multipart->upload_id[0] && !multipart->uploader)\n\t\tabort_upload(multipart);"),
+)

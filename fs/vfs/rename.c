@@ -21,6 +21,7 @@
 #endif
 
 #define PUBLISH_WAIT (300 * NSEC_PER_SEC)
+#define SETTLE_WAIT  (30 * NSEC_PER_SEC)
 
 struct rename {
 	struct vfs *vfs;
@@ -198,11 +199,23 @@ static int rename_remote(struct rename *rename)
 	return err;
 }
 
+/* What the target owes is in S3 before the copy takes its place: after a crash its row must not
+ * look like a change that somebody else's version got in the way of. If it cannot go there, it is
+ * replaced all the same. */
+static void settle_target(struct rename *rename)
+{
+	struct inode *target = rename->target;
+
+	if (target && rename->source->remote == REMOTE_PRESENT && inode_is_dirty(target))
+		publish_wait(target, env_after(rename->vfs->env, SETTLE_WAIT), WAIT_PLAIN);
+}
+
 static int rename_file(struct rename *rename)
 {
 	struct inode *source = rename->source, *target = rename->target;
 	int err = 0;
 
+	settle_target(rename);
 	/* Data on its way out goes under the old name first; attributes ride on the copy. */
 	publish_acquire(source);
 	if (source->resolve_first)

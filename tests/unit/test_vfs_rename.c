@@ -85,6 +85,30 @@ static void what_was_at_the_target_is_replaced(struct core_world *world)
 	assert_memory_equal(data, "old", 3);
 }
 
+/* The crash comes between copy and deletion; what was written to the target is gone with it, and no
+ * conflict with ourselves. */
+static void a_crash_while_a_changed_file_is_replaced_leaves_no_conflict(struct core_world *world)
+{
+	struct job job = {world->node, "a", "b", 0, false};
+	struct vfs_handle *handle;
+
+	assert_int_equal(core_put(world->node, "a", "new"), 0);
+	assert_int_equal(core_put(world->node, "b", "old"), 0);
+	assert_int_equal(core_open(world->node, "b", O_RDWR, &handle), 0);
+	assert_int_equal(core_write(handle, "changed", 0), 0);
+	core_hold(world, OS_DELETE, NULL);
+	core_spawn(world->node, rename_fiber, &job);
+	core_await_held(world);
+	core_hold_no_more(world);
+	core_crash(world->node);
+	core_drain(world->node);
+	core_assert_object(world, "b", "new");
+	core_assert_object(world, "a", NULL);
+	assert_int_equal(world->memory->bucket.object_count, 1);
+	core_assert_file(world->node, "b", "new");
+	assert_false(core_exists(world->node, "a"));
+}
+
 static struct vfs_handle *write_new(struct core_world *world, const char *path)
 {
 	struct vfs_handle *handle;
@@ -443,6 +467,7 @@ int main(void)
 		CORE_TEST(a_file_that_was_never_uploaded_moves_without_a_request),
 		CORE_TEST(a_published_file_is_copied_by_the_server),
 		CORE_TEST(what_was_at_the_target_is_replaced),
+		CORE_TEST(a_crash_while_a_changed_file_is_replaced_leaves_no_conflict),
 		CORE_TEST(a_new_file_over_a_published_one_becomes_its_next_version),
 		CORE_TEST(what_a_new_file_has_replaced_does_not_come_back_when_it_is_removed),
 		CORE_TEST(what_a_new_file_has_replaced_does_not_come_back_when_it_moves_on),

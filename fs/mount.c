@@ -24,6 +24,7 @@
 
 enum { FIBERS_MAX = 4096, FIBER_STACK = 128 * 1024 };
 #define FIRST_DEADLINE	  (10 * NSEC_PER_SEC) /* of the requests that a mount waits for */
+#define NAMES_WAIT	  (10 * NSEC_PER_SEC) /* for renames that a crash cut off */
 #define SIGNAL_DRAIN	  (6 * NSEC_PER_SEC)  /* a container engine kills 10 s after SIGTERM */
 #define CACHE_DEFAULT_MAX (UINT64_C(64) << 30)
 
@@ -345,6 +346,22 @@ static int start_front(struct mount *mount)
 			    &mount->front, mount->error);
 }
 
+static void recover(void *argument)
+{
+	struct mount *mount = argument;
+
+	vfs_recover(mount->vfs);
+}
+
+static int start_recovery(struct mount *mount)
+{
+	if (fiber_start(mount->env.fibers, recover, mount))
+		return error_set(mount->error, -ENOMEM, "out of memory");
+	/* A large directory, or a server that fails, must not keep everything else away. */
+	vfs_await_names(mount->vfs, env_after(&mount->env, NAMES_WAIT));
+	return 0;
+}
+
 static void start(void *argument)
 {
 	struct mount *mount = argument;
@@ -355,6 +372,8 @@ static void start(void *argument)
 	if (!mount->err)
 		mount->err = probe(mount);
 	if (!mount->err)
+		mount->err = start_recovery(mount);
+	if (!mount->err)
 		mount->err = start_front(mount);
 	if (mount->err) {
 		loop_stop(mount->loop);
@@ -363,7 +382,6 @@ static void start(void *argument)
 	mount->up = true;
 	log_info("%s: mounted on %s", mount->volume, mount->directory);
 	mount->ready(mount->ready_context);
-	vfs_recover(mount->vfs);
 }
 
 /* Small allocations stay in the heap; without this each read of a large buffer would map and unmap

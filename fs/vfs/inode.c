@@ -132,6 +132,27 @@ struct inode *inode_child(const struct inode *parent, const char *name)
 	return map_get(parent->directory->children, name);
 }
 
+struct inode *inode_below(struct inode *inode, const char *relative)
+{
+	char name[NAME_BYTES_MAX + 1];
+
+	while (*relative) {
+		const char *slash = strchr(relative, '/');
+		size_t len = slash ? (size_t)(slash - relative) : strlen(relative);
+
+		if (len == 0 || len > NAME_BYTES_MAX)
+			return NULL;
+		memcpy(name, relative, len);
+		name[len] = '\0';
+		inode = inode_child(inode, name);
+		/* "a" and "a/" are two keys, and one name */
+		if (!inode || (inode->directory != NULL) != (slash != NULL))
+			return NULL;
+		relative += len + (slash ? 1 : 0);
+	}
+	return inode;
+}
+
 int inode_link(struct inode *inode, struct inode *parent, const char *name)
 {
 	char *copy = string_copy(name);

@@ -49,6 +49,7 @@ struct vfs {
 	struct wait_queue thawed;		 /* a directory rename ended */
 	bool recovering;			 /* what a crash left half-way is being finished */
 	struct found_intent *found_intents;	 /* from the journal, until vfs_recover */
+	bool names_known;			 /* no rename of theirs is half-way any more */
 	uint64_t published, conflicts, failures; /* counters for status */
 	char last_error[400];
 	int64_t last_error_at; /* wall, ns */
@@ -141,6 +142,9 @@ void inode_unlink(struct inode *inode); /* out of the tree; the caller holds a r
 /* Others took the name away: out of the tree and, unless something is owed, out of the journal. */
 void inode_vanish(struct inode *inode);
 struct inode *inode_child(const struct inode *parent, const char *name);
+/* What a key, without the prefix that ends at the directory, stands for; NULL: it is not known, or
+ * no name of a file. */
+struct inode *inode_below(struct inode *directory, const char *relative);
 /* The object key (directories end in '/'). Errors: -ENAMETOOLONG, -ENOMEM, -ENOENT when it has no
  * name. */
 int inode_key(const struct inode *inode, char **key);

@@ -131,6 +131,19 @@ static int delete_copied(struct vfs *vfs, const char *key, const char *etag)
 	return err == -ESTALE ? 0 : err;
 }
 
+/* Attributes that were owed under the old name are in the copy. */
+static void forget_source(struct vfs *vfs, const char *key)
+{
+	struct inode *inode = inode_below(vfs->root, key + strlen(vfs->config.prefix));
+
+	if (!inode || (inode->dirty & NODE_DIRTY_DATA))
+		return;
+	inode_get(inode);
+	change_forget(inode);
+	inode_vanish(inode);
+	inode_put(inode);
+}
+
 /* The copy carries the put-id that the intent begins with: then it was made, and the source, whose
  * ETag follows, is what is left. */
 static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
@@ -142,8 +155,11 @@ static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
 	if (!err) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
 		if (put_id && strlen(put_id) == PUT_ID_LEN &&
-		    strncmp(put_id, intent->etag, PUT_ID_LEN) == 0)
+		    strncmp(put_id, intent->etag, PUT_ID_LEN) == 0) {
 			err = delete_copied(vfs, intent->source, intent->etag + PUT_ID_LEN);
+			if (!err || err == -ENOENT)
+				forget_source(vfs, intent->source);
+		}
 	}
 	os_request_free_result(&head);
 	return err == -ENOENT ? 0 : err;
@@ -175,6 +191,11 @@ static int recover_tree(struct vfs *vfs, const struct journal_intent *intent)
 	return err;
 }
 
+static bool is_rename(const struct journal_intent *intent)
+{
+	return intent->kind == INTENT_RENAME_FILE || intent->kind == INTENT_RENAME_DIR;
+}
+
 static int recover_intent(struct vfs *vfs, const struct journal_intent *intent)
 {
 	switch (intent->kind) {
@@ -187,34 +208,55 @@ static int recover_intent(struct vfs *vfs, const struct journal_intent *intent)
 	return 0;
 }
 
-int vfs_recover(struct vfs *vfs)
+/* One kind of what was found; what fails stays on the list. */
+static int recover_intents(struct vfs *vfs, bool renames)
 {
-	struct found_intent *found, *left = NULL;
+	struct found_intent **place = &vfs->found_intents, *found;
 	int first = 0;
 
-	while ((found = vfs->found_intents)) {
-		int err;
+	while ((found = *place)) {
+		int err = 0;
 
-		vfs->found_intents = found->next;
-		err = vfs->config.read_only ? 0 : recover_intent(vfs, &found->intent);
+		if (is_rename(&found->intent) != renames) {
+			place = &found->next;
+			continue;
+		}
+		if (!vfs->config.read_only)
+			err = recover_intent(vfs, &found->intent);
 		if (err) {
 			log_warning("%s: what was left of %s waits for the next mount: %s",
 				    vfs->config.volume, found->intent.source, strerror(-err));
 			first = first ? first : err;
-			found->next = left;
-			left = found;
+			place = &found->next;
 			continue;
 		}
 		if (!vfs->config.read_only)
 			journal_drop_intent(vfs->env->journal, found->intent.id);
+		*place = found->next;
 		found_intent_free(found);
 	}
-	vfs->found_intents = left;
+	return first;
+}
+
+int vfs_recover(struct vfs *vfs)
+{
+	int err = recover_intents(vfs, true), other;
+
+	vfs->names_known = true;
+	wait_wake_all(&vfs->settled);
+	other = recover_intents(vfs, false);
 	vfs->recovering = false;
 	wait_wake_all(&vfs->settled);
 	if (!vfs->config.read_only)
 		publish_pump(vfs);
-	return first;
+	return err ? err : other;
+}
+
+void vfs_await_names(struct vfs *vfs, uint64_t deadline)
+{
+	while (!vfs->names_known)
+		if (fiber_wait(&vfs->settled, deadline, WAIT_PLAIN))
+			return;
 }
 
 static void destroy_inodes(struct vfs *vfs)

@@ -240,34 +240,11 @@ static int rename_file(struct rename *rename)
 	return err;
 }
 
-/* The inode that a key below a directory belongs to; NULL: it is not known, or the key is no name
- * of a file. */
-static struct inode *find_below(struct inode *inode, const char *relative)
-{
-	char name[NAME_BYTES_MAX + 1];
-
-	while (*relative) {
-		const char *slash = strchr(relative, '/');
-		size_t len = slash ? (size_t)(slash - relative) : strlen(relative);
-
-		if (len == 0 || len > NAME_BYTES_MAX)
-			return NULL;
-		memcpy(name, relative, len);
-		name[len] = '\0';
-		inode = inode_child(inode, name);
-		/* "a" and "a/" are two keys, and one name */
-		if (!inode || (inode->directory != NULL) != (slash != NULL))
-			return NULL;
-		relative += len + (slash ? 1 : 0);
-	}
-	return inode;
-}
-
 /* What was copied below has a new version: its inode learns it if the old one is what it has. Of
  * everything else S3 is asked again. */
 static void copied(void *context, const char *relative, const char *etag, const char *copy)
 {
-	struct inode *inode = find_below(context, relative);
+	struct inode *inode = inode_below(context, relative);
 
 	if (!inode || inode->remote != REMOTE_PRESENT)
 		return;

@@ -43,6 +43,9 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 /* After the probe: aborts multipart uploads and finishes renames that a crash left, starts the
  * uploads. In a fiber. */
 int vfs_recover(struct vfs *vfs);
+/* Until the renames among that are finished, or deadline (monotonic): before it, names can be seen
+ * at two places, or go away while somebody looks. In a fiber. */
+void vfs_await_names(struct vfs *vfs, uint64_t deadline);
 /* Everything must be quiet. Leaves journal and data files such that the next mount finds what is
  * not in S3. */
 void vfs_destroy_instance(struct vfs *vfs);

@@ -109,6 +109,27 @@ static void a_crash_while_a_changed_file_is_replaced_leaves_no_conflict(struct c
 	assert_false(core_exists(world->node, "a"));
 }
 
+static void
+a_crash_in_the_rename_of_a_file_with_a_new_mode_leaves_one_name(struct core_world *world)
+{
+	struct job job = {world->node, "a", "b", 0, false};
+	struct stat st;
+
+	assert_int_equal(core_put(world->node, "a", "text"), 0);
+	assert_int_equal(core_chmod(world->node, "a", 0600), 0);
+	core_hold(world, OS_DELETE, NULL);
+	core_spawn(world->node, rename_fiber, &job);
+	core_await_held(world);
+	core_hold_no_more(world);
+	core_crash(world->node);
+	assert_false(core_exists(world->node, "a"));
+	assert_int_equal(core_stat(world->node, "b", &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	core_drain(world->node);
+	core_assert_object(world, "a", NULL);
+	core_assert_object(world, "b", "text");
+}
+
 static struct vfs_handle *write_new(struct core_world *world, const char *path)
 {
 	struct vfs_handle *handle;
@@ -468,6 +489,7 @@ int main(void)
 		CORE_TEST(a_published_file_is_copied_by_the_server),
 		CORE_TEST(what_was_at_the_target_is_replaced),
 		CORE_TEST(a_crash_while_a_changed_file_is_replaced_leaves_no_conflict),
+		CORE_TEST(a_crash_in_the_rename_of_a_file_with_a_new_mode_leaves_one_name),
 		CORE_TEST(a_new_file_over_a_published_one_becomes_its_next_version),
 		CORE_TEST(what_a_new_file_has_replaced_does_not_come_back_when_it_is_removed),
 		CORE_TEST(what_a_new_file_has_replaced_does_not_come_back_when_it_moves_on),

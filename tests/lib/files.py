@@ -38,6 +38,12 @@ def pwrite_file(path, data, offset):
         os.close(fd)
 
 
+def pwrite_all(fd, data, offset):
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)
+
+
 def read_file(path):
     with open(path, "rb") as file:
         return file.read()

@@ -58,8 +58,12 @@ class Mount:
         credentials = self.server.credentials() if self.environment is None else self.environment
         return self.server.environment(**credentials)
 
-    def mount(self, *flags):
+    def start(self, *flags):
+        """Without waiting for anything."""
         self.process = Process(self.command("-f", *flags), self.log, self.child_environment(), cwd="/")
+
+    def mount(self, *flags):
+        self.start(*flags)
 
         def ready():
             if not self.process.alive():

@@ -25,6 +25,10 @@
 enum { BATCH_MAX = 4096 };
 
 /*
+ * A full disk: full says that the space set aside (room.h) is not whole, stuck that even a
+ * transaction found none; then its records are first in the queue again. The thread looks every
+ * IDLE_NS whether that has ended.
+ *
  * Sequence numbers: durable <= committed <= last. The thread alone raises committed and durable;
  * last belongs to the owner thread. error is set once, by either thread.
  *
@@ -41,6 +45,7 @@ struct journal {
 
 	_Atomic uint64_t committed, durable;
 	_Atomic int error;
+	_Atomic bool full, stuck; /* set by the thread alone */
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;
@@ -67,6 +72,11 @@ int journal_error(const struct journal *journal)
 	return atomic_load(&journal->error);
 }
 
+bool journal_is_full(const struct journal *journal)
+{
+	return atomic_load(&journal->full) || atomic_load(&journal->stuck);
+}
+
 bool journal_is_awaited(const struct journal *journal)
 {
 	return !list_empty(&journal->waiters);
@@ -84,8 +94,15 @@ bool journal_is_committed(const struct journal *journal, uint64_t sequence)
 	return atomic_load_explicit(&journal->committed, memory_order_acquire) >= sequence;
 }
 
-/* Owner thread: wakes those whose record is where they want it, or all when the journal has failed.
- */
+/* It is not written for now, or never will be. */
+static bool is_held_up(const struct journal *journal, uint64_t sequence)
+{
+	return journal_error(journal) ||
+	       (atomic_load(&journal->stuck) && !journal_is_committed(journal, sequence));
+}
+
+/* Owner thread: wakes those whose record is where they want it, or all when the journal has failed
+ * or the disk is full. */
 static void wake_waiters(struct task *task)
 {
 	struct journal *journal = container_of(task, struct journal, wake);
@@ -98,7 +115,8 @@ static void wake_waiters(struct task *task)
 	LIST_FOREACH (node, &journal->waiters) {
 		struct waiter *waiter = container_of(node, struct waiter, link);
 
-		if (!journal_error(journal) && !reached(journal, waiter->sequence, waiter->level))
+		if (!is_held_up(journal, waiter->sequence) &&
+		    !reached(journal, waiter->sequence, waiter->level))
 			continue;
 		list_remove(&waiter->link);
 		waiter->done = true;
@@ -123,6 +141,19 @@ static bool claim_wake(struct journal *journal, unsigned waiting)
 	return true;
 }
 
+/* Lock not held. durable: also who waits for that. */
+static void wake_for(struct journal *journal, bool durable)
+{
+	bool post;
+
+	pthread_mutex_lock(&journal->lock);
+	post = claim_wake(journal,
+			  journal->waiting_committed + (durable ? journal->waiting_durable : 0));
+	pthread_mutex_unlock(&journal->lock);
+	if (post)
+		executor_post(journal->executor, &journal->wake);
+}
+
 static void free_records(struct record *record)
 {
 	while (record) {
@@ -138,7 +169,6 @@ static void stop_for_good(struct journal *journal, int err)
 {
 	struct record *dropped;
 	int none = 0;
-	bool post;
 
 	if (!atomic_compare_exchange_strong(&journal->error, &none, err))
 		return;
@@ -147,11 +177,9 @@ static void stop_for_good(struct journal *journal, int err)
 	dropped = journal->head;
 	journal->head = NULL;
 	journal->tail = &journal->head;
-	post = claim_wake(journal, journal->waiting_committed + journal->waiting_durable);
 	pthread_mutex_unlock(&journal->lock);
 	free_records(dropped);
-	if (post)
-		executor_post(journal->executor, &journal->wake);
+	wake_for(journal, true);
 }
 
 /* Lock held. Up to BATCH_MAX records; the rest stays queued. */
@@ -197,7 +225,8 @@ static struct round next_round(struct journal *journal, bool tend)
 	until.tv_sec += until.tv_nsec / (long)NSEC_PER_SEC;
 	until.tv_nsec %= (long)NSEC_PER_SEC;
 	pthread_mutex_lock(&journal->lock);
-	if (!journal->head && !journal->stop && (journal_error(journal) || !sync_is_due(journal)))
+	if (!journal->stop && (!journal->head || atomic_load(&journal->stuck)) &&
+	    (journal_error(journal) || !sync_is_due(journal)))
 		journal->asleep = true;
 	while (journal->asleep && err == 0)
 		err = tend ? pthread_cond_timedwait(&journal->work, &journal->lock, &until)
@@ -211,20 +240,51 @@ static struct round next_round(struct journal *journal, bool tend)
 	return round;
 }
 
+static void set_full(struct journal *journal, bool full, bool stuck)
+{
+	bool before = journal_is_full(journal);
+
+	atomic_store(&journal->full, full);
+	atomic_store(&journal->stuck, stuck);
+	if (journal_is_full(journal) != before)
+		log_warning("journal: %s",
+			    before ? "there is space on the disk again"
+				   : "the disk of the cache is full; new changes are refused");
+	if (stuck)
+		wake_for(journal, true);
+}
+
+/* The batch is first in the queue again. When the journal is being closed there is no later. */
+static int put_back(struct journal *journal, struct record *batch)
+{
+	struct record *end = batch;
+	bool stop;
+
+	while (end->next)
+		end = end->next;
+	pthread_mutex_lock(&journal->lock);
+	stop = journal->stop;
+	end->next = journal->head;
+	if (!journal->head)
+		journal->tail = &end->next;
+	journal->head = batch;
+	pthread_mutex_unlock(&journal->lock);
+	set_full(journal, true, true);
+	return stop ? -ENOSPC : 0;
+}
+
 static int commit_batch(struct journal *journal, const struct round *round)
 {
 	int err = store_apply(journal->store, round->batch);
-	bool post;
 
+	if (err == -ENOSPC)
+		return put_back(journal, round->batch);
 	free_records(round->batch);
 	if (err)
 		return err;
+	atomic_store(&journal->stuck, false);
 	atomic_store(&journal->committed, round->last);
-	pthread_mutex_lock(&journal->lock);
-	post = claim_wake(journal, journal->waiting_committed);
-	pthread_mutex_unlock(&journal->lock);
-	if (post)
-		executor_post(journal->executor, &journal->wake);
+	wake_for(journal, false);
 	return 0;
 }
 
@@ -232,16 +292,11 @@ static int make_durable(struct journal *journal)
 {
 	uint64_t committed = atomic_load(&journal->committed);
 	int err = store_sync(journal->store);
-	bool post;
 
 	if (err)
 		return err;
 	atomic_store(&journal->durable, committed);
-	pthread_mutex_lock(&journal->lock);
-	post = claim_wake(journal, journal->waiting_durable);
-	pthread_mutex_unlock(&journal->lock);
-	if (post)
-		executor_post(journal->executor, &journal->wake);
+	wake_for(journal, true);
 	return 0;
 }
 
@@ -252,21 +307,35 @@ static bool checkpoint_is_due(uint64_t log_bytes, bool busy, bool idle)
 	return !busy && log_bytes > (idle ? LOG_IDLE_LIMIT : LOG_SOFT_LIMIT);
 }
 
+static int checkpoint(struct journal *journal)
+{
+	int err = store_checkpoint(journal->store);
+
+	/* What it could not move stays in the log. */
+	if (err && err != -ENOSPC)
+		return err;
+	set_full(journal, err || !store_keep_room(journal->store), atomic_load(&journal->stuck));
+	return 0;
+}
+
 static int work(struct journal *journal, const struct round *round)
 {
+	bool sync, busy, full;
 	int err = round->batch ? commit_batch(journal, round) : 0;
-	bool sync, busy;
 
 	if (err)
 		return err;
+	full = atomic_load(&journal->full);
 	pthread_mutex_lock(&journal->lock);
 	sync = sync_is_due(journal);
 	busy = journal->head != NULL;
 	pthread_mutex_unlock(&journal->lock);
 	if (sync)
 		err = make_durable(journal);
-	if (err == 0 && checkpoint_is_due(store_log_bytes(journal->store), busy, round->idle))
-		err = store_checkpoint(journal->store);
+	if (err == 0 && !atomic_load(&journal->stuck) &&
+	    (checkpoint_is_due(store_log_bytes(journal->store), busy && !full, round->idle) ||
+	     (full && round->idle)))
+		err = checkpoint(journal);
 	return err;
 }
 
@@ -282,7 +351,7 @@ static void *run(void *argument)
 
 		if (round.end)
 			return NULL;
-		tend = !round.idle;
+		tend = !round.idle || journal_is_full(journal);
 		if (err) {
 			free_records(round.batch);
 			tend = false;
@@ -349,6 +418,7 @@ int journal_open(struct journal **out, struct executor *executor, const char *di
 		journal_free(journal);
 		return err;
 	}
+	set_full(journal, !store_keep_room(journal->store), false);
 	err = start_thread(journal);
 	if (err) {
 		store_abandon(journal->store);
@@ -403,8 +473,8 @@ static uint64_t enqueue(struct journal *journal, struct record *record)
 		*journal->tail = record;
 		journal->tail = &record->next;
 		record = NULL;
-		wake = journal->asleep;
-		journal->asleep = false;
+		wake = journal->asleep && !atomic_load(&journal->stuck);
+		journal->asleep = journal->asleep && !wake;
 	}
 	pthread_mutex_unlock(&journal->lock);
 	if (wake)
@@ -490,7 +560,8 @@ static bool register_waiter(struct journal *journal, struct waiter *waiter)
 	bool durable = waiter->level == JOURNAL_DURABLE, wake = false, wait;
 
 	pthread_mutex_lock(&journal->lock);
-	wait = journal_error(journal) == 0 && !reached(journal, waiter->sequence, waiter->level);
+	wait = !is_held_up(journal, waiter->sequence) &&
+	       !reached(journal, waiter->sequence, waiter->level);
 	if (wait && durable) {
 		journal->waiting_durable++;
 		if (journal->durable_wanted < waiter->sequence)
@@ -524,5 +595,6 @@ int journal_wait(struct journal *journal, uint64_t sequence, enum journal_level 
 		while (!waiter.done)
 			fiber_park();
 	}
-	return journal_error(journal);
+	err = journal_error(journal);
+	return err || reached(journal, sequence, level) ? err : -ENOSPC;
 }

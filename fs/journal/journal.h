@@ -9,7 +9,10 @@
  * the death of the process) or durable (survives power loss). Commits are grouped. Threads: calls
  * come from the executor's owner thread; one journal thread alone touches the database. Errors: the
  * first failure of the disk is kept; from then on every wait returns it and nothing is written any
- * more (a failed fsync is never retried: what the kernel still holds is unknown).
+ * more (a failed fsync is never retried: what the kernel still holds is unknown). A full disk is no
+ * such failure: records stay in the queue, in their order, and are tried again. Who waits for one
+ * meanwhile is told -ENOSPC; it may still be committed later, so who then takes back what it
+ * recorded records that as well.
  */
 #ifndef FS_JOURNAL_JOURNAL_H
 #define FS_JOURNAL_JOURNAL_H
@@ -115,12 +118,15 @@ uint64_t journal_put_counters(struct journal *journal, uint64_t next_ino, uint64
 bool journal_is_committed(const struct journal *journal, uint64_t sequence);
 
 enum journal_level { JOURNAL_COMMITTED, JOURNAL_DURABLE };
-/* Must be called in a fiber. 0 or the journal's error. */
+/* Must be called in a fiber. 0, the journal's error, or -ENOSPC (see above). */
 int journal_wait(struct journal *journal, uint64_t sequence, enum journal_level level);
 /* A fiber waits: the journal thread will post to the executor for certain. For executors whose time
  * is virtual. */
 bool journal_is_awaited(const struct journal *journal);
 /* The error that stopped it, 0 while healthy. */
 int journal_error(const struct journal *journal);
+/* The disk is full. The journal has space set aside, so that what is under way can end: nothing new
+ * should be begun. Ends by itself. */
+bool journal_is_full(const struct journal *journal);
 
 #endif

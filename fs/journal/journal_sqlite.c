@@ -44,7 +44,11 @@ static int to_errno(sqlite3 *db, int rc)
 		if (rc == SQLITE_IOERR_NOMEM)
 			return -ENOMEM;
 		system = db ? sqlite3_system_errno(db) : 0;
-		return system > 0 ? -system : -EIO;
+		if (rc == SQLITE_IOERR_WRITE && system == EDQUOT)
+			return -ENOSPC;
+		/* A write without space is SQLITE_FULL: this was a sync, and what it lost is
+		 * unknown. */
+		return system > 0 && system != ENOSPC ? -system : -EIO;
 	default: return -EIO;
 	}
 }

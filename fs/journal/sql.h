@@ -2,8 +2,9 @@
  *
  * journal_sqlite.c alone includes sqlite3.h; store.c, which knows the tables, uses this.
  * Threads: a connection and its statements are used by one thread at a time.
- * Errors: negative errnos: -EUCLEAN damaged, -EBUSY in use by another process, -ENOSPC, -EROFS,
- * -ENOMEM, -EIO or what the kernel said.
+ * Errors: negative errnos: -EUCLEAN damaged, -EBUSY in use by another process, -ENOSPC (a write
+ * found no space, and the transaction was rolled back; never a sync), -EROFS, -ENOMEM, -EIO or what
+ * the kernel said.
  */
 #ifndef FS_JOURNAL_SQL_H
 #define FS_JOURNAL_SQL_H

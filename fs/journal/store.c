@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "fs/journal/room.h"
 #include "fs/journal/schema.h"
 #include "fs/journal/sql.h"
 #include "fs/journal/store_load.h"
@@ -58,6 +59,7 @@ static const char *const statement_text[STATEMENTS] = {
 
 struct store {
 	struct sql *sql;
+	struct room room;
 	struct sql_statement *statements[STATEMENTS];
 };
 
@@ -78,6 +80,7 @@ int store_open(struct store **out, const char *dir, const char *volume, struct j
 
 	if (!store)
 		return error_set(error, -ENOMEM, "out of memory");
+	store->room = (struct room){-1, -1};
 	err = store_open_database(&store->sql, dir, volume, info, error);
 	if (err) {
 		free(store);
@@ -93,6 +96,7 @@ int store_open(struct store **out, const char *dir, const char *volume, struct j
 		store_abandon(store);
 		return err;
 	}
+	room_open(&store->room, dir);
 	*out = store;
 	return 0;
 }
@@ -286,10 +290,10 @@ int store_apply(struct store *store, const struct record *first)
 		err = apply_one(store, record);
 	if (err == 0)
 		err = sql_run(store->statements[COMMIT]);
-	if (err) {
+	if (err && err != -ENOSPC)
 		log_error("journal: %s", sql_message(store->sql));
+	if (err)
 		sql_run(store->statements[ROLLBACK]);
-	}
 	return err;
 }
 
@@ -301,6 +305,11 @@ int store_load(struct store *store, const struct journal_loader *loader)
 int store_sync(struct store *store)
 {
 	return sql_sync_log(store->sql);
+}
+
+bool store_keep_room(struct store *store)
+{
+	return room_keep(&store->room);
 }
 
 uint64_t store_log_bytes(const struct store *store)
@@ -329,6 +338,7 @@ int store_close(struct store *store, bool clean)
 	for (int i = 0; i < STATEMENTS; i++)
 		sql_finalize(store->statements[i]);
 	sql_close(store->sql, err == 0);
+	room_close(&store->room);
 	free(store);
 	return err;
 }
@@ -338,5 +348,6 @@ void store_abandon(struct store *store)
 	for (int i = 0; i < STATEMENTS; i++)
 		sql_finalize(store->statements[i]);
 	sql_close(store->sql, false);
+	room_close(&store->room);
 	free(store);
 }

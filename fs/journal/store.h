@@ -1,7 +1,8 @@
 /* store.h — the database under the journal: schema, transactions, syncs; internal to fs/journal.
  *
  * Threads: used by one thread at a time (the opener, then the journal thread, then the closer).
- * Errors: negative errnos. After the first failed write or sync the caller must only call
+ * Errors: negative errnos. -ENOSPC of store_apply and store_checkpoint: nothing of it happened, it
+ * can be called again. After any other failed write or sync the caller must only call
  * store_abandon. What survives: store_apply survives the death of the process; after store_sync
  * everything applied before survives power loss.
  */
@@ -23,6 +24,8 @@ int store_load(struct store *store, const struct journal_loader *loader);
 /* Applies the list, in order, as one transaction: all or nothing. */
 int store_apply(struct store *store, const struct record *first);
 int store_sync(struct store *store);
+/* Allocates space ahead for the log and the database. false: the disk has none left. */
+bool store_keep_room(struct store *store);
 /* Bytes in the write-ahead log that the database has not taken over. */
 uint64_t store_log_bytes(const struct store *store);
 /* Moves the log into the database (durably) and starts the log afresh, so that the next store_apply

@@ -85,7 +85,7 @@ int change_wait(struct inode *inode, uint64_t sequence)
 	if (journal_is_committed(journal, sequence))
 		return journal_error(journal);
 	err = journal_wait(journal, sequence, JOURNAL_COMMITTED);
-	if (err && !inode->vfs->write_stopped) {
+	if (err && err != -ENOSPC && !inode->vfs->write_stopped) {
 		inode->vfs->write_stopped = true;
 		vfs_report(
 			inode->vfs, NULL, err,
@@ -128,6 +128,8 @@ int change_begin(struct inode *inode, unsigned what)
 		return -EROFS;
 	if (vfs->write_stopped)
 		return -EIO;
+	if (journal_is_full(vfs->env->journal))
+		return -ENOSPC;
 	inode_wait_thawed(inode);
 	if ((what & NODE_DIRTY_DATA) && !(inode->dirty & NODE_DIRTY_DATA))
 		err = prepare_data(inode);

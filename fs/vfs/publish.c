@@ -29,6 +29,7 @@ static bool heals_by_itself(int err)
 	case -EBUSY:
 	case -ECANCELED:
 	case -ENOMEM:
+	case -ENOSPC: /* of the local disk */
 	case -EAGAIN:
 	case -EPROTO: return true;
 	default: return false;

@@ -77,6 +77,7 @@ static void replace_target(struct rename *rename)
 static int put_intent(struct rename *rename, enum journal_intent_kind kind, const char *etag,
 		      uint64_t *id)
 {
+	struct journal *journal = rename->vfs->env->journal;
 	struct journal_intent intent = {
 		.id = uploader_intent_id(&rename->vfs->uploader),
 		.kind = kind,
@@ -84,11 +85,13 @@ static int put_intent(struct rename *rename, enum journal_intent_kind kind, cons
 		.target = rename->target_key,
 		.etag = etag,
 	};
+	int err;
 
 	*id = intent.id;
-	return journal_wait(rename->vfs->env->journal,
-			    journal_put_intent(rename->vfs->env->journal, &intent),
-			    JOURNAL_COMMITTED);
+	err = journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
+	if (err) /* on a full disk it may be written later, and nothing of it was done */
+		journal_drop_intent(journal, intent.id);
+	return err;
 }
 
 /* The version that was copied; a newer one is somebody's work, and stays under the old name. */

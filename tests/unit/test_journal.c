@@ -443,53 +443,6 @@ static void another_boot_is_noticed(void **state)
 	world_remove(&world);
 }
 
-static void fill_disk(struct world *world)
-{
-	struct sqlite_shim *shim = world->user;
-	struct journal_node node = world_node(2, 0, "before");
-	uint64_t first = journal_put_node(world->journal, &node), second, third;
-
-	world_wait(world, first);
-	atomic_store(&shim->write_error, SHIM_FULL);
-	atomic_store(&shim->log_writes_left, 0);
-	node = world_node(3, 0, "lost");
-	second = journal_put_node(world->journal, &node);
-	assert_int_equal(journal_wait(world->journal, second, JOURNAL_COMMITTED), -ENOSPC);
-	assert_int_equal(journal_error(world->journal), -ENOSPC);
-	assert_false(journal_is_committed(world->journal, second));
-	/* Room again, but a gap in the record would break its order. */
-	atomic_store(&shim->log_writes_left, -1);
-	third = journal_put_node(world->journal, &node);
-	assert_true(third > second);
-	assert_int_equal(journal_wait(world->journal, third, JOURNAL_COMMITTED), -ENOSPC);
-	assert_int_equal(journal_wait(world->journal, first, JOURNAL_COMMITTED), -ENOSPC);
-	assert_false(journal_is_committed(world->journal, third));
-}
-
-static void a_full_disk_stops_it_for_good(void **state)
-{
-	struct world world;
-	struct dump dump;
-	int writes;
-
-	(void)state;
-	world_make(&world);
-	world.user = sqlite_shim_install();
-	assert_int_equal(world_open(&world, "volume"), 0);
-	world_run(&world, fill_disk);
-	writes = atomic_load(&((struct sqlite_shim *)world.user)->log_writes);
-	world_close(&world, true); /* cannot be clean any more */
-	assert_int_equal(atomic_load(&((struct sqlite_shim *)world.user)->log_writes), writes);
-	sqlite_shim_install();
-	assert_int_equal(world_open(&world, "volume"), 0);
-	assert_false(world.info.clean);
-	load(&world, &dump);
-	assert_non_null(strstr(dump.text, "'before'"));
-	assert_null(strstr(dump.text, "'lost'"));
-	world_close(&world, true);
-	world_remove(&world);
-}
-
 static bool journal_owes_post(void *context)
 {
 	return journal_is_awaited(context);
@@ -557,7 +510,6 @@ int main(void)
 		cmocka_unit_test(virtual_time_waits_for_the_journal),
 		cmocka_unit_test(numbers_are_not_used_again_after_a_crash),
 		cmocka_unit_test(another_boot_is_noticed),
-		cmocka_unit_test(a_full_disk_stops_it_for_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,7 @@ static void set_limits(struct s3_call *call)
 	case OS_MPU_ABORT: seconds = 20; break;
 	case OS_LIST:
 	case OS_MPU_LIST:
+	case OS_MPU_LIST_PARTS:
 	case OS_DELETE_MANY: seconds = 60; break;
 	case OS_COPY:
 	case OS_MPU_PART_COPY:

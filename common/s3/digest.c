@@ -102,3 +102,31 @@ int digest_md5_base64(const void *data, size_t len, char out[25])
 	CHECK(EVP_EncodeBlock((unsigned char *)out, md5, MD5_BYTES) == 24);
 	return 0;
 }
+
+/* An EVP_MD_CTX under a name of its own. */
+struct md5 *md5_start(void)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+	if (context && EVP_DigestInit_ex(context, EVP_md5(), NULL) != 1) {
+		EVP_MD_CTX_free(context);
+		context = NULL;
+	}
+	return (struct md5 *)context;
+}
+
+void md5_update(struct md5 *md5, const void *data, size_t len)
+{
+	CHECK(EVP_DigestUpdate((EVP_MD_CTX *)md5, data, len) == 1);
+}
+
+void md5_finish(struct md5 *md5, unsigned char out[MD5_BYTES])
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+
+	if (out) {
+		CHECK(EVP_DigestFinal_ex((EVP_MD_CTX *)md5, hash, NULL) == 1);
+		memcpy(out, hash, MD5_BYTES);
+	}
+	EVP_MD_CTX_free((EVP_MD_CTX *)md5);
+}

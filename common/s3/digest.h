@@ -28,6 +28,13 @@ void digest_start(struct digest *digest);
 void digest_update(struct digest *digest, const void *data, size_t len);
 void digest_finish(struct digest *digest, unsigned char out[SHA256_BYTES]);
 
+/* One MD5 in pieces, to be compared with what servers call ETag. NULL: out of memory, or a crypto
+ * policy forbids MD5. md5_finish frees; out may be NULL. */
+struct md5;
+struct md5 *md5_start(void);
+void md5_update(struct md5 *md5, const void *data, size_t len);
+void md5_finish(struct md5 *md5, unsigned char out[MD5_BYTES]);
+
 /* Base64 of the MD5, as Content-MD5 wants it (RFC 1864): 24 characters and NUL.
  * Errors: -EOPNOTSUPP where a crypto policy forbids MD5. */
 int digest_md5_base64(const void *data, size_t len, char out[25]);

@@ -37,6 +37,7 @@ static enum document_kind kind_of_root(const char *name)
 		{"DeleteResult", DOCUMENT_DELETED},
 		{"ListAllMyBucketsResult", DOCUMENT_BUCKETS},
 		{"ListMultipartUploadsResult", DOCUMENT_UPLOADS},
+		{"ListPartsResult", DOCUMENT_PARTS},
 		{"LocationConstraint", DOCUMENT_LOCATION},
 	};
 
@@ -106,6 +107,7 @@ static int on_enter(void *context, const char *parent, const char *name, unsigne
 		return 0;
 	case DOCUMENT_BUCKETS: return depth == 3 && is(name, "Bucket") ? add_entry(document) : 0;
 	case DOCUMENT_UPLOADS: return depth == 2 && is(name, "Upload") ? add_entry(document) : 0;
+	case DOCUMENT_PARTS: return depth == 2 && is(name, "Part") ? add_entry(document) : 0;
 	case DOCUMENT_DELETED: return depth == 2 && is(name, "Error") ? add_error(document) : 0;
 	default: return 0;
 	}
@@ -145,6 +147,16 @@ static int leave_error(struct document *document, const char *name, const char *
 	return 0;
 }
 
+static int take_part_number(unsigned *out, const char *text)
+{
+	int64_t number;
+
+	if (parse_int(text, 0, OS_PART_COUNT_MAX, &number))
+		return -EPROTO;
+	*out = (unsigned)number;
+	return 0;
+}
+
 static int leave_entry(struct os_entry *entry, const char *name, const char *text)
 {
 	int64_t size;
@@ -157,6 +169,8 @@ static int leave_entry(struct os_entry *entry, const char *name, const char *tex
 	}
 	if (is(name, "UploadId"))
 		return set_string(&entry->upload_id, text);
+	if (is(name, "PartNumber"))
+		return take_part_number(&entry->part_number, text);
 	if (is(name, "ETag"))
 		take_etag(entry->etag, text);
 	else if (is(name, "LastModified") || is(name, "Initiated") || is(name, "CreationDate"))
@@ -184,6 +198,8 @@ static int leave_listing(struct document *document, const char *name, const char
 		return set_string(&document->key_marker, text);
 	else if (is(name, "NextUploadIdMarker"))
 		return set_string(&document->upload_id_marker, text);
+	else if (is(name, "NextPartNumberMarker"))
+		return take_part_number(&document->part_marker, text);
 	return 0;
 }
 
@@ -215,7 +231,7 @@ static int leave_result(struct document *document, const char *name, const char 
 static bool is_entry(const char *parent)
 {
 	return is(parent, "Contents") || is(parent, "CommonPrefixes") || is(parent, "Upload") ||
-	       is(parent, "Bucket");
+	       is(parent, "Bucket") || is(parent, "Part");
 }
 
 static int on_leave(void *context, const char *parent, const char *name, char *text, size_t len,
@@ -229,6 +245,7 @@ static int on_leave(void *context, const char *parent, const char *name, char *t
 	case DOCUMENT_ERROR: return depth == 2 ? leave_error(document, name, text) : 0;
 	case DOCUMENT_LIST:
 	case DOCUMENT_UPLOADS:
+	case DOCUMENT_PARTS:
 		if (depth == 2)
 			return leave_listing(document, name, text);
 		/* fall through */

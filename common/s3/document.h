@@ -20,6 +20,7 @@ enum document_kind {
 	DOCUMENT_DELETED,	   /* DeleteResult */
 	DOCUMENT_BUCKETS,	   /* ListAllMyBucketsResult */
 	DOCUMENT_UPLOADS,	   /* ListMultipartUploadsResult */
+	DOCUMENT_PARTS,		   /* ListPartsResult */
 	DOCUMENT_LOCATION,	   /* LocationConstraint */
 };
 
@@ -44,6 +45,7 @@ struct document {
 	size_t entry_count, entry_capacity;
 	char *next_token;
 	char *key_marker, *upload_id_marker;
+	unsigned part_marker; /* 0: none */
 	bool truncated, url_encoded;
 	struct document_error *errors;
 	size_t error_count, error_capacity;

@@ -43,9 +43,11 @@ enum os_op {
 	OS_MPU_PART_COPY, /* source, range, source_if_match?, key, upload_id, part_number -> etag */
 	OS_MPU_COMPLETE,  /* key, upload_id, parts, conditions -> etag */
 	OS_MPU_ABORT,	  /* key, upload_id ; NoSuchUpload is success */
-	OS_MPU_LIST,	  /* prefix -> uploads of the bucket (key, upload_id) */
-	OS_BUCKETS,	  /* -> entries: the buckets of the account */
-	OS_BUCKET_HEAD,	  /* the bucket answers and we may use it */
+	OS_MPU_LIST, /* prefix, token?, max_keys -> uploads of the bucket: entries, next_token */
+	OS_MPU_LIST_PARTS, /* key, upload_id, token?, max_keys -> its parts by number: entries,
+			      next_token */
+	OS_BUCKETS,	   /* -> entries: the buckets of the account */
+	OS_BUCKET_HEAD,	   /* the bucket answers and we may use it */
 };
 
 /* User metadata: names in lower case without "x-amz-meta-". Owns its strings. */
@@ -101,11 +103,12 @@ struct os_part {
 };
 
 struct os_entry {	 /* of a listing */
-	char *key;	 /* full key; for OS_BUCKETS the bucket's name; for OS_MPU_LIST the key */
+	char *key;	 /* full key; for OS_BUCKETS the bucket's name; OS_MPU_LIST_PARTS: NULL */
 	char *upload_id; /* OS_MPU_LIST only */
+	unsigned part_number; /* OS_MPU_LIST_PARTS only */
 	char etag[OS_ETAG_MAX];
 	uint64_t size;
-	int64_t last_modified; /* ns since the epoch */
+	int64_t last_modified; /* ns since the epoch; OS_MPU_LIST: when it was begun */
 	bool is_prefix;	       /* a common prefix (ends in the delimiter) */
 };
 
@@ -119,6 +122,9 @@ struct os_result {
 	int err;
 	bool ambiguous;	 /* the write may or may not have been applied (lost reply, or a retry after
 			    one) */
+	bool repeated;	 /* err 0: it took an attempt more, and one before may have been applied as
+			    well */
+	int64_t date;	 /* of the server's clock, ns since the epoch; 0: not told */
 	int http_status; /* 0: no answer */
 	char code[64];	 /* S3 error code, "" when none */
 	char message[256]; /* for people: what failed and why, without secrets */
@@ -135,7 +141,7 @@ struct os_result {
 	char upload_id[OS_UPLOAD_ID_MAX];
 	struct os_entry *entries;
 	size_t entry_count;
-	char *next_token;   /* OS_LIST: NULL at the end */
+	char *next_token;   /* of listings: NULL at the end */
 	int *delete_errors; /* OS_DELETE_MANY: one errno per key, in order */
 };
 

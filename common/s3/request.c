@@ -18,6 +18,7 @@ bool os_op_is_read(enum os_op op)
 	case OS_GET:
 	case OS_LIST:
 	case OS_MPU_LIST:
+	case OS_MPU_LIST_PARTS:
 	case OS_BUCKETS:
 	case OS_BUCKET_HEAD: return true;
 	default: return false;
@@ -261,6 +262,17 @@ static int build_mpu_list(struct s3_message *message, const struct os_request *r
 	return 0;
 }
 
+/* The token is the number of the last part that was listed. */
+static int build_parts_list(struct s3_message *message, const struct os_request *request)
+{
+	message->method = "GET";
+	put_query_number(message, "max-parts", request->max_keys ? request->max_keys : 1000);
+	if (request->token)
+		put_query(message, "part-number-marker", request->token);
+	put_query(message, "uploadId", request->upload_id);
+	return 0;
+}
+
 /* GET, not HEAD: it tells the error code, and the name in the answer proves that the style of the
  * address is right. A listing is what every mount needs the right for. */
 static int build_bucket_head(struct s3_message *message, const struct os_request *request)
@@ -370,6 +382,7 @@ static int build_op(struct s3_message *message, const struct os_request *request
 		put_query(message, "uploadId", request->upload_id);
 		return 0;
 	case OS_MPU_LIST: return build_mpu_list(message, request, why);
+	case OS_MPU_LIST_PARTS: return build_parts_list(message, request);
 	case OS_BUCKETS: message->method = "GET"; return 0;
 	case OS_BUCKET_HEAD: return build_bucket_head(message, request);
 	}
@@ -391,7 +404,8 @@ static bool op_has_key(enum os_op op)
 static int check(const struct os_request *request, const struct s3_target *target, char *why)
 {
 	bool upload = request->op == OS_MPU_PART || request->op == OS_MPU_PART_COPY ||
-		      request->op == OS_MPU_COMPLETE || request->op == OS_MPU_ABORT;
+		      request->op == OS_MPU_COMPLETE || request->op == OS_MPU_ABORT ||
+		      request->op == OS_MPU_LIST_PARTS;
 	bool copy = request->op == OS_COPY || request->op == OS_MPU_PART_COPY;
 
 	if (!target->bucket && request->op != OS_BUCKETS)

@@ -419,6 +419,26 @@ static int make_upload_token(struct document *document, struct os_result *result
 	return result->next_token ? 0 : -ENOMEM;
 }
 
+static int read_parts(struct document *document, struct os_result *result)
+{
+	char token[16];
+
+	for (size_t i = 0; i < document->entry_count; i++) {
+		if (document->entries[i].part_number == 0)
+			return -EPROTO;
+	}
+	if (document->truncated) {
+		if (document->part_marker == 0)
+			return -EPROTO;
+		snprintf(token, sizeof(token), "%u", document->part_marker);
+		result->next_token = string_copy(token);
+		if (!result->next_token)
+			return -ENOMEM;
+	}
+	move_entries(document, result);
+	return 0;
+}
+
 static int read_listing(const struct os_request *request, struct document *document,
 			struct os_result *result)
 {
@@ -449,6 +469,7 @@ static enum document_kind wanted_kind(enum os_op op)
 	case OS_MPU_CREATE: return DOCUMENT_UPLOAD_STARTED;
 	case OS_MPU_COMPLETE: return DOCUMENT_UPLOAD_COMPLETED;
 	case OS_MPU_LIST: return DOCUMENT_UPLOADS;
+	case OS_MPU_LIST_PARTS: return DOCUMENT_PARTS;
 	case OS_BUCKETS: return DOCUMENT_BUCKETS;
 	default: return DOCUMENT_UNKNOWN; /* no document */
 	}
@@ -461,6 +482,7 @@ static int read_result(const struct os_request *request, const char *bucket,
 	case OS_DELETE_MANY: return read_deleted(request, document, result);
 	case OS_LIST:
 	case OS_MPU_LIST: return read_listing(request, document, result);
+	case OS_MPU_LIST_PARTS: return read_parts(document, result);
 	case OS_BUCKETS: move_entries(document, result); return 0;
 	case OS_BUCKET_HEAD:
 		snprintf(result->region, sizeof(result->region), "%s", hints->region);
@@ -547,6 +569,7 @@ void s3_response_read(const struct os_request *request, const char *bucket,
 	memset(hints, 0, sizeof(*hints));
 	result->http_status = reply->status;
 	err = s3_response_headers(reply, result, hints);
+	result->date = hints->has_date ? hints->date * (int64_t)NSEC_PER_SEC : 0;
 	if (err) {
 		fail(result, err, "the headers of the answer are malformed");
 		return;

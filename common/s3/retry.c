@@ -220,6 +220,7 @@ static struct retry_decision decide_answered(struct retry_state *state,
 	if (input->begun > 1)
 		note_unanswered(state, input);
 	if (result->err == 0) {
+		state->repeated = state->ambiguous;
 		state->ambiguous = false;
 		finish(&decision, 0);
 		return decision;

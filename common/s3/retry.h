@@ -32,6 +32,7 @@ struct retry_state {
 	unsigned tls_failures, protocol_failures, unanswered, region_changes;
 	bool clock_corrected, credentials_renewed, style_changed;
 	bool ambiguous; /* some attempt may have been applied without our knowing */
+	bool repeated;	/* so it was before the one that succeeded */
 };
 
 enum retry_action {

@@ -42,6 +42,7 @@ static void finish(struct s3_call *call)
 	list_remove(&call->node);
 	call->state = CALL_FINISHED;
 	request->result.ambiguous = request->result.err != 0 && call->retry.ambiguous;
+	request->result.repeated = request->result.err == 0 && call->retry.repeated;
 	if (log_enabled(LOG_LEVEL_DEBUG))
 		log_end(call);
 	executor_post(call->store->executor, &request->task);

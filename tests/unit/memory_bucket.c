@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/check.h"
+#include "common/s3/digest.h"
 
 static char *copy_string(const char *text)
 {
@@ -46,21 +48,23 @@ void memory_object_free(struct memory_object *object)
 	free(object);
 }
 
-/* FNV-1a (draft-eastlake-fnv), twice with different starts: opaque, 32 digits, with quotes. */
+/* The MD5, as S3 does without encryption. */
 void memory_etag(char out[OS_ETAG_MAX], const void *data, size_t size, unsigned parts)
 {
-	uint64_t low = UINT64_C(0xcbf29ce484222325), high = ~low;
-	const unsigned char *bytes = data;
-	char suffix[16] = "";
+	struct md5 *md5 = md5_start();
+	unsigned char hash[MD5_BYTES];
+	struct buf text = BUF_INIT;
 
-	for (size_t i = 0; i < size; i++) {
-		low = (low ^ bytes[i]) * UINT64_C(0x100000001b3);
-		high = (high ^ bytes[i]) * UINT64_C(0x100000001b3);
-	}
+	CHECK(md5 != NULL);
+	md5_update(md5, data, size);
+	md5_finish(md5, hash);
+	buf_putc(&text, '"');
+	buf_put_hex(&text, hash, sizeof(hash));
 	if (parts > 0)
-		snprintf(suffix, sizeof(suffix), "-%u", parts);
-	snprintf(out, OS_ETAG_MAX, "\"%016llx%016llx%s\"", (unsigned long long)high,
-		 (unsigned long long)low, suffix);
+		buf_printf(&text, "-%u", parts);
+	buf_putc(&text, '"');
+	snprintf(out, OS_ETAG_MAX, "%s", buf_str(&text));
+	buf_free(&text);
 }
 
 void memory_object_fill(struct memory_object *object, unsigned char *data, size_t size)
@@ -140,7 +144,7 @@ struct memory_upload *memory_upload_create(struct memory_bucket *bucket,
 	CHECK(upload != NULL);
 	upload->target = *target;
 	free(target);
-	snprintf(id, sizeof(id), "upload-%u", ++bucket->next_upload);
+	snprintf(id, sizeof(id), "upload-%08u", ++bucket->next_upload);
 	upload->id = copy_string(id);
 	bucket->uploads = reallocarray(bucket->uploads, bucket->upload_count + 1,
 				       sizeof(struct memory_upload *));

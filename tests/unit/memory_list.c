@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,20 +137,68 @@ void memory_list(struct objstore_memory *memory, struct os_request *request)
 	objects_first(result);
 }
 
+static size_t page_limit(const struct objstore_memory *memory, const struct os_request *request)
+{
+	return request->max_keys > 0 && request->max_keys < memory->list_max ? request->max_keys
+									     : memory->list_max;
+}
+
+/* In the order of creation; a token is the id of the last that was listed. */
 void memory_list_uploads(struct objstore_memory *memory, struct os_request *request)
 {
 	const char *prefix = request->prefix ? request->prefix : "";
+	size_t limit = page_limit(memory, request);
 
 	for (size_t i = 0; i < memory->bucket.upload_count; i++) {
 		const struct memory_upload *upload = memory->bucket.uploads[i];
 		struct os_entry *entry;
 
-		if (!string_has_prefix(upload->target.key, prefix))
+		if (!string_has_prefix(upload->target.key, prefix) ||
+		    (request->token && strcmp(upload->id, request->token) <= 0))
 			continue;
+		if (request->result.entry_count == limit) {
+			request->result.next_token = strdup(
+				request->result.entries[limit - 1].upload_id);
+			CHECK(request->result.next_token != NULL);
+			break;
+		}
 		entry = entry_add(&request->result, upload->target.key, strlen(upload->target.key));
 		entry->last_modified = upload->target.last_modified;
 		entry->upload_id = strdup(upload->id);
 		CHECK(entry->upload_id != NULL);
+	}
+}
+
+void memory_list_parts(struct objstore_memory *memory, struct os_request *request)
+{
+	const struct memory_upload *upload = memory_upload_find(&memory->bucket, request->key,
+								request->upload_id);
+	unsigned after = request->token ? (unsigned)strtoul(request->token, NULL, 10) : 0;
+	size_t limit = page_limit(memory, request);
+	struct os_result *result = &request->result;
+	char token[16];
+
+	if (!upload) {
+		memory_fail(request, -ENOENT, 404, "NoSuchUpload");
+		return;
+	}
+	for (size_t i = 0; i < upload->part_count; i++) {
+		const struct memory_part *part = &upload->parts[i];
+		struct os_entry *entry;
+
+		if (part->number <= after)
+			continue;
+		if (result->entry_count == limit) {
+			snprintf(token, sizeof(token), "%u",
+				 result->entries[limit - 1].part_number);
+			result->next_token = strdup(token);
+			CHECK(result->next_token != NULL);
+			break;
+		}
+		entry = entry_add(result, "", 0);
+		entry->part_number = part->number;
+		entry->size = part->size;
+		memcpy(entry->etag, part->etag, sizeof(entry->etag));
 	}
 }
 

@@ -389,6 +389,7 @@ void memory_execute(struct objstore_memory *memory, struct os_request *request)
 {
 	request->result.http_status = 200;
 	copy_text(request->result.request_id, sizeof(request->result.request_id), "MEMORY");
+	request->result.date = last_modified(memory);
 	switch (request->op) {
 	case OS_HEAD: head(memory, request); break;
 	case OS_GET: get(memory, request); break;
@@ -403,6 +404,7 @@ void memory_execute(struct objstore_memory *memory, struct os_request *request)
 	case OS_MPU_COMPLETE: upload_complete(memory, request); break;
 	case OS_MPU_ABORT: upload_abort(memory, request); break;
 	case OS_MPU_LIST: memory_list_uploads(memory, request); break;
+	case OS_MPU_LIST_PARTS: memory_list_parts(memory, request); break;
 	case OS_BUCKETS: memory_list_buckets(memory, request); break;
 	case OS_BUCKET_HEAD:
 		copy_text(request->result.region, sizeof(request->result.region), "us-east-1");

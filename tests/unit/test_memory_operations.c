@@ -333,6 +333,7 @@ static void uploads_are_listed_and_aborted(void **state)
 	struct os_request list = {.op = OS_MPU_LIST, .prefix = "dir/"};
 	struct os_request abort = {.op = OS_MPU_ABORT, .key = "dir/k", .upload_id = id};
 	struct os_part part = {1, ""};
+	char *next;
 
 	assert_int_equal(create_upload(world, "dir/k", id), 0);
 	assert_int_equal(create_upload(world, "k", other), 0);
@@ -342,10 +343,53 @@ static void uploads_are_listed_and_aborted(void **state)
 	assert_string_equal(list.result.entries[0].key, "dir/k");
 	assert_string_equal(list.result.entries[0].upload_id, id);
 	os_request_free_result(&list);
+	list = (struct os_request){.op = OS_MPU_LIST, .max_keys = 1};
+	assert_int_equal(world_call(world, &list), 0);
+	assert_int_equal(list.result.entry_count, 1);
+	next = list.result.next_token;
+	assert_non_null(next);
+	list.result.next_token = NULL;
+	os_request_free_result(&list);
+	list.token = next;
+	assert_int_equal(world_call(world, &list), 0);
+	assert_int_equal(list.result.entry_count, 1);
+	assert_string_equal(list.result.entries[0].upload_id, other);
+	assert_null(list.result.next_token);
+	os_request_free_result(&list);
+	free(next);
 	assert_int_equal(world_quick(world, abort, NULL), 0);
 	assert_int_equal(world_quick(world, abort, NULL), 0);
 	assert_int_equal(put_part(world, id, "x", &part), -ENOENT);
 	assert_int_equal(world->memory->bucket.upload_count, 1);
+}
+
+static void parts_are_listed_by_number(void **state)
+{
+	struct memory_world *world = *state;
+	char id[OS_UPLOAD_ID_MAX];
+	struct os_request list = {
+		.op = OS_MPU_LIST_PARTS, .key = "k", .upload_id = id, .max_keys = 1};
+	struct os_part one = {1, ""}, three = {3, ""};
+
+	assert_int_equal(create_upload(world, "k", id), 0);
+	assert_int_equal(put_part(world, id, "xyz", &three), 0);
+	assert_int_equal(put_part(world, id, "x", &one), 0);
+	assert_int_equal(world_call(world, &list), 0);
+	assert_int_equal(list.result.entry_count, 1);
+	assert_int_equal(list.result.entries[0].part_number, 1);
+	assert_string_equal(list.result.entries[0].etag, one.etag);
+	assert_string_equal(list.result.next_token, "1");
+	os_request_free_result(&list);
+	list.token = "1";
+	assert_int_equal(world_call(world, &list), 0);
+	assert_int_equal(list.result.entry_count, 1);
+	assert_int_equal(list.result.entries[0].part_number, 3);
+	assert_int_equal(list.result.entries[0].size, 3);
+	assert_null(list.result.next_token);
+	os_request_free_result(&list);
+	list.key = "other";
+	assert_int_equal(world_call(world, &list), -ENOENT);
+	os_request_free_result(&list);
 }
 
 static void the_bucket_answers(void **state)
@@ -425,6 +469,7 @@ int main(void)
 		MEMORY_TEST(an_upload_in_parts_becomes_an_object),
 		MEMORY_TEST(what_is_wrong_with_parts_is_refused),
 		MEMORY_TEST(uploads_are_listed_and_aborted),
+		MEMORY_TEST(parts_are_listed_by_number),
 		MEMORY_TEST(the_bucket_answers),
 		MEMORY_TEST(errors_of_sources_and_sinks_come_back),
 		MEMORY_TEST(limits_of_s3_hold),

@@ -250,6 +250,45 @@ static void keys_that_could_not_be_deleted_are_told_one_by_one(void **state)
 	os_request_free_result(&request);
 }
 
+static void parts_of_an_upload_are_listed(void **state)
+{
+	struct os_request request = {.op = OS_MPU_LIST_PARTS};
+
+	(void)state;
+	read_reply(&request, 200, "Date: Wed, 28 Oct 2009 22:32:00 GMT\r\n",
+		   "<ListPartsResult><Bucket>b</Bucket><PartNumberMarker>2</PartNumberMarker>"
+		   "<NextPartNumberMarker>4</NextPartNumberMarker><IsTruncated>true</IsTruncated>"
+		   "<Part><PartNumber>3</PartNumber><ETag>\"a\"</ETag><Size>5</Size></Part>"
+		   "<Part><PartNumber>4</PartNumber><ETag>b</ETag><Size>6</Size></Part>"
+		   "</ListPartsResult>");
+	assert_int_equal(request.result.err, 0);
+	assert_int_equal(request.result.entry_count, 2);
+	assert_int_equal(request.result.entries[0].part_number, 3);
+	assert_int_equal(request.result.entries[0].size, 5);
+	assert_string_equal(request.result.entries[0].etag, "\"a\"");
+	assert_int_equal(request.result.entries[1].part_number, 4);
+	assert_string_equal(request.result.entries[1].etag, "\"b\"");
+	assert_string_equal(request.result.next_token, "4");
+	assert_true(request.result.date == INT64_C(1256769120) * 1000000000);
+	os_request_free_result(&request);
+	/* Truncated without a way on, a part without a number, and one that no upload has. */
+	read_reply(&request, 200, "",
+		   "<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>");
+	assert_int_equal(request.result.err, -EPROTO);
+	read_reply(&request, 200, "",
+		   "<ListPartsResult><Part><Size>5</Size></Part></ListPartsResult>");
+	assert_int_equal(request.result.err, -EPROTO);
+	os_request_free_result(&request);
+	read_reply(
+		&request, 200, "",
+		"<ListPartsResult><Part><PartNumber>10001</PartNumber></Part></ListPartsResult>");
+	assert_int_equal(request.result.err, -EPROTO);
+	os_request_free_result(&request);
+	read_reply(&request, 404, "", "<Error><Code>NoSuchUpload</Code></Error>");
+	assert_int_equal(request.result.err, -ENOENT);
+	os_request_free_result(&request);
+}
+
 static void listings_go_on_with_a_token(void **state)
 {
 	struct os_request list = {.op = OS_LIST}, uploads = {.op = OS_MPU_LIST};
@@ -365,6 +404,7 @@ int main(void)
 		cmocka_unit_test(blanks_that_keep_the_connection_alive_are_skipped),
 		cmocka_unit_test(results_of_writes_are_taken),
 		cmocka_unit_test(keys_that_could_not_be_deleted_are_told_one_by_one),
+		cmocka_unit_test(parts_of_an_upload_are_listed),
 		cmocka_unit_test(listings_go_on_with_a_token),
 		cmocka_unit_test(the_bucket_must_be_the_one_that_was_meant),
 		cmocka_unit_test(the_region_is_found_wherever_it_is_told),

@@ -26,6 +26,7 @@ enum { FIBERS_MAX = 4096, FIBER_STACK = 128 * 1024 };
 #define FIRST_DEADLINE	  (10 * NSEC_PER_SEC) /* of the requests that a mount waits for */
 #define NAMES_WAIT	  (10 * NSEC_PER_SEC) /* for renames that a crash cut off */
 #define SIGNAL_DRAIN	  (6 * NSEC_PER_SEC)  /* a container engine kills 10 s after SIGTERM */
+#define CLEANING_WAIT	  (5 * NSEC_PER_SEC) /* of an unmount that owes nothing else */
 #define CACHE_DEFAULT_MAX (UINT64_C(64) << 30)
 
 struct mount {
@@ -260,7 +261,7 @@ static void drain(void *argument)
 {
 	struct mount *mount = argument;
 	uint64_t limit = (uint64_t)mount->options->drain_timeout;
-	uint64_t deadline;
+	uint64_t deadline, cleaned;
 	struct vfs_pending left;
 
 	if (mount->signalled && limit > SIGNAL_DRAIN)
@@ -277,6 +278,12 @@ static void drain(void *argument)
 		if (left.files > 0)
 			fiber_sleep_until(env_after(&mount->env, 50 * NSEC_PER_MSEC), WAIT_PLAIN);
 	}
+	/* Uploads that nobody will finish, too; but the journal has them for the next mount. */
+	cleaned = env_after(&mount->env, CLEANING_WAIT);
+	if (cleaned > deadline)
+		cleaned = deadline;
+	while (vfs_uploader(mount->vfs)->cleaning > 0 && env_now(&mount->env) < cleaned)
+		fiber_sleep_until(env_after(&mount->env, 50 * NSEC_PER_MSEC), WAIT_PLAIN);
 	while (front_requests(mount->front) > 0 && env_now(&mount->env) < deadline)
 		fiber_sleep_until(env_after(&mount->env, 10 * NSEC_PER_MSEC), WAIT_PLAIN);
 	if (left.files > 0) {

@@ -64,8 +64,8 @@ enum journal_intent_kind { INTENT_DELETE = 1, INTENT_RENAME_FILE, INTENT_RENAME_
 struct journal_intent {
 	uint64_t id; /* set by the caller, unique, not 0 */
 	enum journal_intent_kind kind;
-	const char *source, *target; /* keys; RENAME_DIR: prefixes that end in '/'; INTENT_MPU: key,
-					upload id */
+	const char *source, *target; /* keys; RENAME_DIR: prefixes that end in '/'; INTENT_MPU: see
+					fs/upload/orphan.h */
 	const char *etag;	     /* of the source when the intent was made; "" */
 };
 

@@ -5,6 +5,8 @@
 #include "fs/upload/multipart.h"
 #include "fs/upload/upload.h"
 
+enum { COPIES_MAX = 4 };
+
 static struct os_condition target_condition(const struct copy_job *job, bool supported)
 {
 	struct os_condition condition = {NULL, false, NULL};
@@ -173,11 +175,17 @@ static void make_marker(struct uploader *uploader, const struct copy_job *job,
 
 void copy_run(struct uploader *uploader, const struct copy_job *job, struct upload_outcome *outcome)
 {
-	memset(outcome, 0, sizeof(*outcome));
-	if (job->size <= uploader->copy_single_max)
-		copy_single(uploader, job, outcome);
-	else
-		copy_large(uploader, job, outcome);
+	for (int i = 0; i < COPIES_MAX; i++) {
+		memset(outcome, 0, sizeof(*outcome));
+		if (job->size <= uploader->copy_single_max)
+			copy_single(uploader, job, outcome);
+		else
+			copy_large(uploader, job, outcome);
+		/* 409: another request on the same key was in the way. */
+		if (outcome->err != -EBUSY || outcome->ambiguous)
+			break;
+		fiber_sleep_until(env_after(uploader->env, 50 * NSEC_PER_MSEC), WAIT_PLAIN);
+	}
 	if (outcome->err == -EINVAL && is_marker(job))
 		make_marker(uploader, job, outcome);
 	if (outcome->err)

@@ -7,6 +7,10 @@
 
 #include "common/buf.h"
 #include "common/log.h"
+#include "common/s3/digest.h"
+#include "fs/upload/orphan.h"
+
+enum { VERIFY_STEP = 256 << 10 }; /* bytes that are hashed before others are served */
 
 struct part_job {
 	struct os_request request;
@@ -34,6 +38,12 @@ static int read_part(void *context, void *data, size_t len, uint64_t offset)
 			       job->multipart->parts[job->index].start + offset);
 }
 
+static bool is_gone(const struct os_request *request)
+{
+	return request->result.err == -ENOENT &&
+	       (request->op == OS_MPU_PART || strcmp(request->result.code, "NoSuchUpload") == 0);
+}
+
 static void part_done(struct os_request *request)
 {
 	struct part_job *job = request->user;
@@ -42,8 +52,12 @@ static void part_done(struct os_request *request)
 
 	part->running = false;
 	part->done = request->result.err == 0;
-	if (request->result.err && !multipart->failure.err)
+	if (request->result.err && !multipart->failure.err) {
 		upload_outcome_from(&multipart->failure, &request->result);
+		/* Somebody ended the upload: that says nothing about the object. */
+		if (is_gone(request))
+			multipart->failure.err = -EBUSY;
+	}
 	memcpy(part->etag, request->result.etag, OS_ETAG_MAX);
 	multipart->running--;
 	multipart->uploader->parts_running--;
@@ -136,9 +150,55 @@ void multipart_wait(struct multipart *multipart)
 		fiber_wait(&multipart->changed, DEADLINE_NONE, WAIT_PLAIN);
 }
 
+/* What the journal says of it: see orphan.h. */
+static int note_intent(struct multipart *multipart, const char *upload_id, const char *etag)
+{
+	struct journal *journal = multipart->uploader->env->journal;
+	struct journal_intent intent = {multipart->intent, INTENT_MPU, multipart->key, upload_id,
+					etag};
+
+	return journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
+}
+
+static void journal_failed(struct upload_outcome *outcome, int err)
+{
+	outcome->err = err;
+	snprintf(outcome->message, sizeof(outcome->message), "the journal failed: %s",
+		 strerror(-err));
+}
+
+const char *multipart_put_id(const struct multipart *multipart)
+{
+	const char *put_id = os_meta_get(&multipart->meta, META_PUT_ID);
+
+	return put_id ? put_id : "";
+}
+
+int multipart_seal(struct multipart *multipart)
+{
+	return note_intent(multipart, multipart->upload_id, "");
+}
+
+/* An upload whose id nobody has heard may be there. Where this one goes on it has an intent of its
+ * own. */
+static void look_for_another(struct multipart *multipart, int64_t since, bool goes_on)
+{
+	struct uploader *uploader = multipart->uploader;
+	uint64_t intent = goes_on ? uploader_intent_id(uploader) : multipart->intent;
+	char text[24];
+	struct journal_intent row = {intent, INTENT_MPU, multipart->key, "", text};
+
+	snprintf(text, sizeof(text), "%lld", (long long)since);
+	if (goes_on)
+		journal_put_intent(uploader->env->journal, &row);
+	orphan_find_later(uploader, multipart->key, since, intent);
+}
+
 static int create(struct multipart *multipart, const struct os_meta *headers,
 		  const char *content_type, struct upload_outcome *outcome)
 {
+	struct uploader *uploader = multipart->uploader;
+	int64_t since = executor_wall(uploader->env->executor);
 	struct os_request request = {
 		.op = OS_MPU_CREATE,
 		.key = multipart->key,
@@ -146,54 +206,65 @@ static int create(struct multipart *multipart, const struct os_meta *headers,
 		.headers = headers,
 		.content_type = content_type,
 	};
-	int err = env_s3(multipart->uploader->env, &request);
+	char text[24];
+	int err;
 
+	multipart->intent = uploader_intent_id(uploader);
+	snprintf(text, sizeof(text), "%lld", (long long)since);
+	err = note_intent(multipart, "", text);
+	if (err) {
+		journal_failed(outcome, err);
+		return err;
+	}
+	err = env_s3(uploader->env, &request);
 	upload_outcome_from(outcome, &request.result);
-	if (!err)
+	/* Nothing can have become of the object. */
+	outcome->ambiguous = false;
+	if (!err) {
 		memcpy(multipart->upload_id, request.result.upload_id, OS_UPLOAD_ID_MAX);
+		if (request.result.repeated)
+			look_for_another(multipart, since, true);
+		err = note_intent(multipart, multipart->upload_id, multipart_put_id(multipart));
+		if (err)
+			journal_failed(outcome, err);
+	} else if (request.result.ambiguous) {
+		look_for_another(multipart, since, false);
+	} else {
+		journal_drop_intent(uploader->env->journal, multipart->intent);
+	}
 	os_request_free_result(&request);
 	return err;
 }
 
-static int note_intent(struct multipart *multipart, struct upload_outcome *outcome)
+static struct multipart *multipart_new(struct uploader *uploader, const char *key)
 {
-	struct journal *journal = multipart->uploader->env->journal;
-	struct journal_intent intent;
-	int err;
+	struct multipart *multipart = calloc(1, sizeof(*multipart));
 
-	multipart->intent = uploader_intent_id(multipart->uploader);
-	intent = (struct journal_intent){multipart->intent, INTENT_MPU, multipart->key,
-					 multipart->upload_id, ""};
-	err = journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
-	if (err) {
-		outcome->err = err;
-		snprintf(outcome->message, sizeof(outcome->message), "the journal failed: %s",
-			 strerror(-err));
-	}
-	return err;
+	if (!multipart)
+		return NULL;
+	multipart->uploader = uploader;
+	wait_queue_init(&multipart->changed);
+	list_append(&uploader->uploads, &multipart->link);
+	multipart->key = string_copy(key);
+	multipart->parts = calloc(OS_PART_COUNT_MAX, sizeof(*multipart->parts));
+	if (multipart->key && multipart->parts)
+		return multipart;
+	multipart_forget(multipart);
+	return NULL;
 }
 
 int multipart_begin(struct uploader *uploader, const char *key, const struct os_meta *meta,
 		    const struct os_meta *headers, const char *content_type,
 		    struct upload_outcome *outcome, struct multipart **out)
 {
-	struct multipart *multipart = calloc(1, sizeof(*multipart));
+	struct multipart *multipart = multipart_new(uploader, key);
 	int err = multipart ? 0 : -ENOMEM;
 
-	if (!err) {
-		multipart->uploader = uploader;
-		wait_queue_init(&multipart->changed);
-		multipart->key = string_copy(key);
-		multipart->parts = calloc(OS_PART_COUNT_MAX, sizeof(*multipart->parts));
-		err = multipart->key && multipart->parts ? 0 : -ENOMEM;
-	}
-	if (!err)
+	if (!err && meta)
 		err = os_meta_copy(&multipart->meta, meta);
 	outcome->err = err;
 	if (!err)
 		err = create(multipart, headers, content_type, outcome);
-	if (!err)
-		err = note_intent(multipart, outcome);
 	if (err && multipart) {
 		multipart_end(multipart, false);
 		return err;
@@ -202,22 +273,126 @@ int multipart_begin(struct uploader *uploader, const char *key, const struct os_
 	return err;
 }
 
+/* Returns 0 or what the server said. */
+static int list_parts(struct multipart *multipart)
+{
+	struct os_request list = {
+		.op = OS_MPU_LIST_PARTS, .key = multipart->key, .upload_id = multipart->upload_id};
+	char *token = NULL;
+	int err;
+
+	do {
+		list.token = token;
+		list.deadline = 0;
+		err = env_s3(multipart->uploader->env, &list);
+		free(token);
+		token = NULL;
+		for (size_t i = 0; !err && i < list.result.entry_count; i++) {
+			const struct os_entry *entry = &list.result.entries[i];
+			struct multipart_part *part = &multipart->parts[entry->part_number - 1];
+
+			part->found = true;
+			part->found_size = entry->size;
+			memcpy(part->etag, entry->etag, OS_ETAG_MAX);
+			if (entry->part_number > multipart->count)
+				multipart->count = entry->part_number;
+		}
+		if (!err) {
+			token = list.result.next_token;
+			list.result.next_token = NULL;
+		}
+		os_request_free_result(&list);
+	} while (token);
+	return err;
+}
+
+int multipart_adopt(struct uploader *uploader, const struct journal_intent *intent,
+		    struct multipart **out)
+{
+	struct multipart *multipart = multipart_new(uploader, intent->source);
+	int err = multipart ? 0 : -ENOMEM;
+
+	if (!err) {
+		snprintf(multipart->upload_id, OS_UPLOAD_ID_MAX, "%s", intent->target);
+		multipart->intent = intent->id;
+		err = os_meta_set(&multipart->meta, META_PUT_ID, intent->etag);
+	}
+	if (!err)
+		err = list_parts(multipart);
+	if (err && multipart) {
+		multipart_forget(multipart);
+		return err;
+	}
+	*out = multipart;
+	return err;
+}
+
+/* Compares the MD5 of the range with what the ETag says. */
+static bool has_md5(const struct os_source *body, uint64_t start, uint64_t end, const char *etag)
+{
+	struct md5 *md5 = md5_start();
+	char *data = malloc(VERIFY_STEP);
+	unsigned char hash[MD5_BYTES];
+	struct buf text = BUF_INIT;
+	int err = md5 && data ? 0 : -ENOMEM;
+	bool same;
+
+	while (!err && start < end) {
+		size_t len = end - start < VERIFY_STEP ? (size_t)(end - start) : VERIFY_STEP;
+
+		err = body->read(body->context, data, len, start);
+		if (!err)
+			md5_update(md5, data, len);
+		start += len;
+		fiber_yield();
+	}
+	if (md5)
+		md5_finish(md5, hash);
+	buf_putc(&text, '"');
+	if (!err)
+		buf_put_hex(&text, hash, sizeof(hash));
+	buf_putc(&text, '"');
+	same = !err && strcmp(buf_str(&text), etag) == 0;
+	buf_free(&text);
+	free(data);
+	return same;
+}
+
+bool multipart_verify(struct multipart *multipart, size_t index, uint64_t start, uint64_t end,
+		      const struct os_source *body)
+{
+	struct multipart_part *part = &multipart->parts[index];
+
+	if (index >= multipart->count || !part->found || part->found_size != end - start ||
+	    !has_md5(body, start, end, part->etag))
+		return false;
+	part->start = start;
+	part->end = end;
+	part->found = false;
+	part->done = true;
+	return true;
+}
+
+void multipart_forget(struct multipart *multipart)
+{
+	list_remove(&multipart->link);
+	os_meta_free(&multipart->meta);
+	free(multipart->parts);
+	free(multipart->key);
+	free(multipart);
+}
+
+/* The intent stays until the upload is gone for certain. */
 static void abort_upload(struct multipart *multipart)
 {
-	struct os_request request = {
-		.op = OS_MPU_ABORT,
-		.key = multipart->key,
-		.upload_id = multipart->upload_id,
-	};
-	int err = env_s3(multipart->uploader->env, &request);
+	struct uploader *uploader = multipart->uploader;
+	int err = orphan_abort(uploader, multipart->key, multipart->upload_id);
 
-	/* The intent stays when the abort failed: the next mount tries again. */
-	if (err && err != -ENOENT)
-		log_warning("cannot abort the multipart upload of %s: %s; the next mount will",
-			    multipart->key, request.result.message);
-	else if (multipart->intent)
-		journal_drop_intent(multipart->uploader->env->journal, multipart->intent);
-	os_request_free_result(&request);
+	if (err)
+		orphan_abort_later(uploader, multipart->key, multipart->upload_id,
+				   multipart->intent);
+	else
+		journal_drop_intent(uploader->env->journal, multipart->intent);
 }
 
 void multipart_end(struct multipart *multipart, bool completed)
@@ -227,10 +402,7 @@ void multipart_end(struct multipart *multipart, bool completed)
 		journal_drop_intent(multipart->uploader->env->journal, multipart->intent);
 	else if (multipart->upload_id[0])
 		abort_upload(multipart);
-	os_meta_free(&multipart->meta);
-	free(multipart->parts);
-	free(multipart->key);
-	free(multipart);
+	multipart_forget(multipart);
 }
 
 void multipart_complete(struct multipart *multipart, size_t count, struct os_condition condition,
@@ -246,10 +418,11 @@ void multipart_complete(struct multipart *multipart, size_t count, struct os_con
 		.condition = condition,
 		.deadline = env_after(multipart->uploader->env, DEADLINE_BULK),
 	};
-	int err;
+	int err = parts ? multipart_seal(multipart) : -ENOMEM;
 
-	if (!parts) {
-		outcome->err = -ENOMEM;
+	if (err) {
+		journal_failed(outcome, err);
+		free(parts);
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -260,6 +433,9 @@ void multipart_complete(struct multipart *multipart, size_t count, struct os_con
 	upload_outcome_from(outcome, &request.result);
 	/* A retry of a Complete that took effect finds the upload gone: as good as a lost reply. */
 	*ambiguous = request.result.ambiguous || err == -ENOENT;
+	/* A part has gone: all of it again. */
+	if (strcmp(outcome->code, "InvalidPart") == 0)
+		outcome->err = -EBUSY;
 	os_request_free_result(&request);
 	free(parts);
 }
@@ -307,13 +483,17 @@ void multipart_upload(struct uploader *uploader, const struct upload_job *job,
 		return;
 	multipart_wait(multipart);
 	for (size_t i = 0; i < plan->count && !multipart->failure.err && !err; i++) {
-		if (multipart_has(multipart, i, plan->parts[i].start, plan->parts[i].end))
+		const struct plan_part *part = &plan->parts[i];
+
+		if (multipart_has(multipart, i, part->start, part->end) ||
+		    (!part->copy &&
+		     multipart_verify(multipart, i, part->start, part->end, &job->body)))
 			continue;
 		/* Parts queued beyond what the connections take would only use up their deadlines.
 		 */
 		while (uploader->parts_running >= uploader->width)
 			fiber_wait(&uploader->part_ended, DEADLINE_NONE, WAIT_PLAIN);
-		err = send_planned(multipart, job, &plan->parts[i], i);
+		err = send_planned(multipart, job, part, i);
 	}
 	multipart_wait(multipart);
 	outcome->err = err;

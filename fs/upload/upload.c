@@ -34,6 +34,7 @@ void uploader_init(struct uploader *uploader, struct env *env, uint64_t part_siz
 		.reserved_intents = next_intent,
 	};
 	wait_queue_init(&uploader->part_ended);
+	list_init(&uploader->uploads);
 }
 
 uint64_t uploader_intent_id(struct uploader *uploader)

@@ -33,6 +33,8 @@ struct uploader {
 	uint64_t copy_single_max,
 		copy_part; /* bytes: larger objects are copied in parts; their size */
 	uint64_t next_intent, reserved_intents;
+	struct list uploads; /* struct multipart.link: those that this process works on */
+	unsigned cleaning;   /* fibers of orphan.h that have not ended what they were started for */
 };
 
 void uploader_init(struct uploader *uploader, struct env *env, uint64_t part_size, unsigned width,

@@ -237,6 +237,11 @@ void stream_note(struct inode *inode, uint64_t start,
 /* The upload that has begun, its parts at rest, or NULL; the caller owns it. No wait between its
  * return and the freeze may let the file change unnoticed. In a fiber. */
 struct multipart *stream_take(struct inode *inode, const char *key);
+/* An upload that a crash cut off goes on with the next publication of its file. In a fiber.
+ * -ESTALE: it is of no use for it; else as multipart_adopt. */
+int stream_resume(struct vfs *vfs, const struct journal_intent *intent);
+/* There is one, and no other attempt with the inode's put-id can be under way. */
+bool stream_is_resumed(const struct inode *inode);
 void stream_drop(struct inode *inode);
 /* conflict.c */
 int conflict_keep_both(struct inode *inode, const char *foreign_etag);
@@ -244,6 +249,7 @@ int conflict_keep_both(struct inode *inode, const char *foreign_etag);
 /* load.c: the tree as the journal has it */
 struct found_intent {
 	struct found_intent *next;
+	bool shared;		      /* another multipart upload of the same key was found */
 	struct journal_intent intent; /* owns its strings */
 };
 int load_journal(struct vfs *vfs, bool trust_clean, struct error *error);

@@ -6,6 +6,8 @@
 
 #include "common/buf.h"
 #include "common/log.h"
+#include "fs/upload/multipart.h"
+#include "fs/upload/orphan.h"
 #include "fs/vfs/inode.h"
 #include "fs/vfs/tree_copy.h"
 
@@ -105,13 +107,26 @@ struct executor *vfs_executor(struct vfs *vfs)
 	return vfs->env->executor;
 }
 
-static int recover_upload(struct vfs *vfs, const struct journal_intent *intent)
-{
-	struct os_request request = {
-		.op = OS_MPU_ABORT, .key = intent->source, .upload_id = intent->target};
-	int err = env_s3(vfs->env, &request);
+enum { RECOVERED_LATER = 1 }; /* the intent has a new owner */
 
-	os_request_free_result(&request);
+static int recover_upload(struct vfs *vfs, const struct found_intent *found)
+{
+	const struct journal_intent *intent = &found->intent;
+	int64_t since;
+	int err;
+
+	if (!intent->target[0]) {
+		err = parse_int(intent->etag, 0, INT64_MAX, &since);
+		if (!err)
+			err = orphan_find(&vfs->uploader, intent->source, since);
+		return err == -EACCES || err == -EOPNOTSUPP || err > 0 ? 0 : err;
+	}
+	/* With two, one of them may still become the object that bears the put-id of both. */
+	err = found->shared ? -ESTALE : stream_resume(vfs, intent);
+	if (!err)
+		return RECOVERED_LATER;
+	if (err == -ESTALE)
+		err = orphan_abort(&vfs->uploader, intent->source, intent->target);
 	return err == -ENOENT ? 0 : err;
 }
 
@@ -196,10 +211,12 @@ static bool is_rename(const struct journal_intent *intent)
 	return intent->kind == INTENT_RENAME_FILE || intent->kind == INTENT_RENAME_DIR;
 }
 
-static int recover_intent(struct vfs *vfs, const struct journal_intent *intent)
+static int recover_intent(struct vfs *vfs, const struct found_intent *found)
 {
+	const struct journal_intent *intent = &found->intent;
+
 	switch (intent->kind) {
-	case INTENT_MPU: return recover_upload(vfs, intent);
+	case INTENT_MPU: return recover_upload(vfs, found);
 	case INTENT_RENAME_FILE: return recover_rename(vfs, intent);
 	case INTENT_RENAME_DIR: return recover_tree(vfs, intent);
 	case INTENT_DELETE:
@@ -222,15 +239,15 @@ static int recover_intents(struct vfs *vfs, bool renames)
 			continue;
 		}
 		if (!vfs->config.read_only)
-			err = recover_intent(vfs, &found->intent);
-		if (err) {
+			err = recover_intent(vfs, found);
+		if (err < 0) {
 			log_warning("%s: what was left of %s waits for the next mount: %s",
 				    vfs->config.volume, found->intent.source, strerror(-err));
 			first = first ? first : err;
 			place = &found->next;
 			continue;
 		}
-		if (!vfs->config.read_only)
+		if (!vfs->config.read_only && err != RECOVERED_LATER)
 			journal_drop_intent(vfs->env->journal, found->intent.id);
 		*place = found->next;
 		found_intent_free(found);
@@ -272,6 +289,9 @@ static void destroy_inodes(struct vfs *vfs)
 			content_abandon(inode->content, inode->persisted);
 			inode->content = NULL;
 		}
+		if (inode->stream) /* of before a crash, and not gone on with */
+			multipart_forget(inode->stream);
+		inode->stream = NULL;
 		inode->dirty = inode->dirty_frozen = 0;
 		inode->nlookup = 0;
 		inode->parent = NULL;

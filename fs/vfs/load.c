@@ -184,6 +184,11 @@ static int load_intent(void *context, const struct journal_intent *intent)
 	found->intent.source = string_copy(intent->source);
 	found->intent.target = string_copy(intent->target);
 	found->intent.etag = string_copy(intent->etag);
+	for (struct found_intent *other = load->vfs->found_intents; other; other = other->next) {
+		if (intent->kind == INTENT_MPU && other->intent.kind == INTENT_MPU &&
+		    strcmp(intent->source, other->intent.source) == 0)
+			found->shared = other->shared = true;
+	}
 	found->next = load->vfs->found_intents;
 	load->vfs->found_intents = found;
 	return 0;

@@ -173,11 +173,20 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	struct multipart *early = stream_take(inode, key);
 	char *base, *type;
 
+	if (early && strcmp(multipart_put_id(early), inode->put_id) != 0) {
+		multipart_end(early, false);
+		early = NULL;
+	}
 	job.early = &early;
 	outcome->err = freeze(inode, key, &job, &body);
+	/* The object will come from a PUT: a late one must not meet an upload that goes on. */
+	if (!outcome->err && early && job.body.len <= UPLOAD_SINGLE_MAX)
+		outcome->err = multipart_seal(early);
 	if (outcome->err) {
 		if (early)
 			multipart_end(early, false);
+		if (body.content)
+			thaw(inode, &body, false);
 		return;
 	}
 	base = string_copy(inode->etag ? inode->etag : "");
@@ -278,6 +287,7 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 int publish_resolve(struct inode *inode)
 {
 	struct os_request head = {.op = OS_HEAD, .urgent = true};
+	bool ours = false;
 	const char *put_id;
 	char *key;
 	int err = inode_key(inode, &key);
@@ -288,13 +298,19 @@ int publish_resolve(struct inode *inode)
 	err = env_s3(inode->vfs->env, &head);
 	if (!err) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (put_id && strcmp(put_id, inode->put_id) == 0) {
+		ours = put_id && strcmp(put_id, inode->put_id) == 0;
+		if (ours) {
 			inode_set_etag(inode, head.result.etag);
 			inode->remote = REMOTE_PRESENT;
 			inode->remote_size = head.result.size;
 		}
 	}
 	os_request_free_result(&head);
+	if ((!err || err == -ENOENT) && !ours && stream_is_resumed(inode)) {
+		inode->resolve_first = false;
+		free(key);
+		return 0;
+	}
 	if (err == -ENOENT) /* the server may still carry it out */
 		janitor_watch(inode->vfs, key, inode->put_id);
 	free(key);

@@ -157,3 +157,55 @@ void stream_drop(struct inode *inode)
 	if (fiber_start(inode->vfs->env->fibers, end_stream, inode))
 		inode_put(inode); /* then the intent in the journal ends it at the next mount */
 }
+
+/* The regular file at a key, as far as it is known here; a busy reference or NULL. */
+static struct inode *find_by_key(struct vfs *vfs, const char *key)
+{
+	LIST_FOREACH (node, &vfs->dirty) {
+		struct inode *inode = container_of(node, struct inode, dirty_link);
+		char *own = NULL;
+		bool same = inode->content && inode->parent && inode_key(inode, &own) == 0 &&
+			    strcmp(own, key) == 0;
+
+		free(own);
+		if (same)
+			return inode_get(inode);
+	}
+	return NULL;
+}
+
+static bool can_resume(const struct inode *inode, const struct journal_intent *intent)
+{
+	return intent->etag[0] && strcmp(inode->put_id, intent->etag) == 0 && inode->parent &&
+	       (inode->dirty & NODE_DIRTY_DATA) && inode->content && !inode->publishing &&
+	       !inode->stream && !inode->stream_pumping && inode->content->size > UPLOAD_SINGLE_MAX;
+}
+
+int stream_resume(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct inode *inode = find_by_key(vfs, intent->source);
+	struct multipart *multipart = NULL;
+	int err = inode && can_resume(inode, intent) ? 0 : -ESTALE;
+
+	if (!err)
+		err = multipart_adopt(&vfs->uploader, intent, &multipart);
+	/* It may have been published, changed or moved while its parts were listed. */
+	if (!err && !can_resume(inode, intent)) {
+		multipart_forget(multipart);
+		err = -ESTALE;
+	}
+	if (!err) {
+		log_info("%s: the upload of %s goes on where it was cut off", vfs->config.volume,
+			 intent->source);
+		inode->stream = multipart;
+	}
+	if (inode)
+		inode_put(inode);
+	return err;
+}
+
+bool stream_is_resumed(const struct inode *inode)
+{
+	return inode->stream && !inode->stream_pumping && inode->resolve_first &&
+	       strcmp(multipart_put_id(inode->stream), inode->put_id) == 0;
+}

@@ -14,7 +14,7 @@
 
 enum { LOCK_WAIT_SECONDS = 10, LOCK_POLL_MS = 100 };
 enum { VOLUME_PATH_MAX = 4000, PATH_BYTES = VOLUME_PATH_MAX + 100, PROBE_BYTES_MAX = 256 };
-enum { PROBE_VERSION = 1 };
+enum { PROBE_VERSION = 2 };
 #define PROBE_VALID (INT64_C(7) * 24 * 3600)
 
 /* FNV-1a, 64 bits (the Fowler/Noll/Vo page of its authors): short names, not secrets. */
@@ -121,7 +121,7 @@ bool cache_directory_load_probe(const struct cache_directory *directory, int64_t
 {
 	struct buf text = BUF_INIT;
 	char path[PATH_BYTES];
-	int64_t values[8], age;
+	int64_t values[9], age;
 	bool good;
 
 	snprintf(path, sizeof(path), "%s/probe", directory->path);
@@ -132,7 +132,8 @@ bool cache_directory_load_probe(const struct cache_directory *directory, int64_t
 	age = good ? wall / INT64_C(1000000000) - values[1] : -1;
 	if (age < 0 || age > PROBE_VALID) /* also when the clock has been set back */
 		return false;
-	*can = (struct upload_capabilities){values[2], values[3], values[4], values[5], values[6]};
+	*can = (struct upload_capabilities){values[2], values[3], values[4],
+					    values[5], values[6], values[8]};
 	*unquoted = values[7];
 	return true;
 }
@@ -144,9 +145,9 @@ void cache_directory_save_probe(const struct cache_directory *directory,
 	int err, len;
 
 	snprintf(path, sizeof(path), "%s/probe", directory->path);
-	len = snprintf(text, sizeof(text), "%d %lld %d %d %d %d %d %d\n", PROBE_VERSION,
+	len = snprintf(text, sizeof(text), "%d %lld %d %d %d %d %d %d %d\n", PROBE_VERSION,
 		       (long long)time(NULL), can->put_if_none_match, can->put_if_match,
-		       can->complete, can->copy, can->delete, unquoted);
+		       can->complete, can->copy, can->delete, unquoted, can->racy);
 	err = file_write_atomic(path, text, (size_t)len, 0600);
 	if (err)
 		log_debug("cannot write %s: %s; the next mount asks the server again", path,

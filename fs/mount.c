@@ -26,7 +26,7 @@ enum { FIBERS_MAX = 4096, FIBER_STACK = 128 * 1024 };
 #define FIRST_DEADLINE	  (10 * NSEC_PER_SEC) /* of the requests that a mount waits for */
 #define NAMES_WAIT	  (10 * NSEC_PER_SEC) /* for renames that a crash cut off */
 #define SIGNAL_DRAIN	  (6 * NSEC_PER_SEC)  /* a container engine kills 10 s after SIGTERM */
-#define CLEANING_WAIT	  (5 * NSEC_PER_SEC) /* of an unmount that owes nothing else */
+#define CLEANING_WAIT	  (5 * NSEC_PER_SEC)  /* of an unmount that owes nothing else */
 #define CACHE_DEFAULT_MAX (UINT64_C(64) << 30)
 
 struct mount {
@@ -166,7 +166,15 @@ static void say_what_is_missing(struct mount *mount)
 {
 	const struct upload_capabilities *can = &vfs_uploader(mount->vfs)->can;
 
-	if (!can->put_if_none_match || !can->put_if_match)
+	if (can->racy)
+		log_warning(
+			"%s: this server looks at the conditions of writes and then writes "
+			"without them: of several writers at the same moment more than one "
+			"won. So they count as missing: two writers of one file within the same "
+			"moment are not noticed; a HEAD before each write is all the protection "
+			"there is",
+			mount->volume);
+	else if (!can->put_if_none_match || !can->put_if_match)
 		log_warning("%s: this server ignores conditional writes: two writers of one file "
 			    "within the "
 			    "same moment are not noticed; a HEAD before each write is all the "

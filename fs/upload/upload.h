@@ -19,6 +19,8 @@ struct upload_capabilities {
 	bool complete;			      /* CompleteMultipartUpload, both conditions */
 	bool copy;			      /* CopyObject, conditions on the destination */
 	bool delete;			      /* DeleteObject, If-Match */
+	bool racy; /* it looks at conditions of PutObject, but two writers at once both win: then
+		      they count as missing */
 };
 
 struct multipart;
@@ -90,8 +92,8 @@ struct copy_job {
 void copy_run(struct uploader *uploader, const struct copy_job *job,
 	      struct upload_outcome *outcome);
 
-/* Tries conditional requests with scratch objects below prefix and removes them again. Sets can.
- * Errors: the first request's failure (no permission to write, ..). */
+/* Tries conditional requests with scratch objects below prefix, those of PutObject in a race, and
+ * removes them again. Sets can. Errors: the first request's failure (no permission to write, ..). */
 int upload_probe(struct uploader *uploader, const char *prefix, struct os_result *failure,
 		 void (*set_unquoted)(void *context, bool unquoted), void *context);
 

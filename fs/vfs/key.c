@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/s3/objstore.h"
+#include "fs/vfs/attributes.h"
 
 enum {
 	NODE_BYTES_MAX = 64, /* of a conflict name; a host name has at most that (sethostname(2)) */
@@ -16,6 +17,14 @@ enum {
 static bool is_dot_or_dot_dot(const char *name, size_t len)
 {
 	return (len == 1 && name[0] == '.') || (len == 2 && name[0] == '.' && name[1] == '.');
+}
+
+static bool is_scratch(const char *name, size_t len)
+{
+	size_t prefix = sizeof(KEY_SCRATCH) - 1;
+
+	return len >= prefix + PUT_ID_LEN && memcmp(name, KEY_SCRATCH, prefix) == 0 &&
+	       strspn(name + prefix, "0123456789abcdef") >= PUT_ID_LEN;
 }
 
 bool key_component(const char *dir, const char *key, struct key_component *out, bool *hidden)
@@ -32,14 +41,14 @@ bool key_component(const char *dir, const char *key, struct key_component *out, 
 	out->len = slash ? (size_t)(slash - out->name) : strlen(out->name);
 	*hidden = out->len == 0 || out->len > NAME_BYTES_MAX ||
 		  is_dot_or_dot_dot(out->name, out->len);
-	return !*hidden;
+	return !*hidden && !is_scratch(out->name, out->len);
 }
 
 int key_check_name(const char *name)
 {
 	size_t len = strlen(name);
 
-	if (len == 0 || is_dot_or_dot_dot(name, len) || strchr(name, '/'))
+	if (len == 0 || is_dot_or_dot_dot(name, len) || strchr(name, '/') || is_scratch(name, len))
 		return -EINVAL;
 	return len > NAME_BYTES_MAX ? -ENAMETOOLONG : 0;
 }

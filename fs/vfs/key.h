@@ -11,6 +11,10 @@
 
 enum { NAME_BYTES_MAX = 255 };
 
+/* What the probe of a server calls its objects: this and at least 32 hexadecimal digits. Such names
+ * are not shown and cannot be used. */
+#define KEY_SCRATCH ".s3mount-probe-"
+
 /* A listed key below the directory prefix dir ("" or "a/b/"): where its first component is. */
 struct key_component {
 	const char *name; /* points into key */
@@ -18,10 +22,11 @@ struct key_component {
 	bool is_directory; /* more follows, or it ends in '/' */
 };
 
-/* false: key is not below dir, is dir itself, or its component cannot be shown (*hidden is set
- * then). */
+/* false: key is not below dir, is dir itself, a scratch object, or its component cannot be shown
+ * (*hidden is set then). */
 bool key_component(const char *dir, const char *key, struct key_component *out, bool *hidden);
-/* Can this be a file name of ours? 0, -ENAMETOOLONG, -EINVAL (".", "..", empty, has '/'). */
+/* Can this be a file name of ours? 0, -ENAMETOOLONG, -EINVAL (".", "..", empty, has '/', or of a
+ * scratch object). */
 int key_check_name(const char *name);
 /* A user's prefix option: "a/b", "/a/b/" -> "a/b/"; "" stays. Caller frees. Errors: NULL when a
  * component is empty, "." or "..", it is too long, or out of memory. */

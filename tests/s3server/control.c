@@ -8,8 +8,9 @@
 
 /* POST /_control
  * {"op":"PutObject","key_prefix":"a/","after":1,"count":2,"action":"status:503:SlowDown"}
- *                         {"action":"skew:SECONDS"} | {"action":"down"} | {"action":"up"}
- * DELETE /_control        all faults, counters, skew and "down" are cleared
+ *                         {"action":"skew:SECONDS"} | {"action":"down"} | {"action":"up"} |
+ *                         {"action":"conditions:on|ignore|unsupported|racy"}
+ * DELETE /_control        all faults, counters, skew, conditions and "down" are cleared
  * GET /_control/requests  {"PutObject":3,..,"total":5}; DELETE sets them to zero */
 
 static void reply_json(struct request *request, unsigned status, const char *text)
@@ -52,6 +53,7 @@ static void clear(struct request *request)
 	faults_clear(&server->faults);
 	clear_counters(&server->faults);
 	atomic_store(&server->clock_offset, 0);
+	atomic_store(&server->conditions, (int)server->config.conditions);
 	atomic_store(&server->down, false);
 	reply_json(request, 200, "{}\n");
 }
@@ -91,6 +93,7 @@ static const char *read_fault(const struct pairs *fields, struct fault *fault)
 /* The actions that concern the whole server. False: it is another one. */
 static bool act_on_server(struct request *request, const char *action)
 {
+	static const char *const modes[] = {"on", "ignore", "unsupported", "racy"};
 	struct server *server = request->server;
 
 	if (strncmp(action, "skew:", 5) == 0) {
@@ -98,6 +101,11 @@ static bool act_on_server(struct request *request, const char *action)
 	} else if (strcmp(action, "down") == 0) {
 		atomic_store(&server->down, true);
 		http_drop_others(request->exchange);
+	} else if (strncmp(action, "conditions:", 11) == 0) {
+		for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+			if (strcmp(action + 11, modes[i]) == 0)
+				atomic_store(&server->conditions, (int)i);
+		}
 	} else if (strcmp(action, "up") == 0) {
 		atomic_store(&server->down, false);
 	} else {

@@ -25,7 +25,7 @@ static const char usage[] =
 	"                          HTTPS\n"
 	"  --region NAME           accept signatures for this region only (else any)\n"
 	"  --domain NAME           BUCKET.NAME as host means BUCKET (localhost)\n"
-	"  --no-conditions HOW     of writes: ignore, or unsupported (501)\n"
+	"  --no-conditions HOW     of writes: ignore, unsupported (501), or racy\n"
 	"  --anonymous             allow unsigned requests\n"
 	"  --fast-etag             unique ids as ETags instead of MD5\n"
 	"  --max-put-size SIZE --max-part-size SIZE --min-part-size SIZE\n"
@@ -122,6 +122,8 @@ static int set_conditions(struct arguments *arguments, const char *text)
 		arguments->server.conditions = CONDITIONS_IGNORE;
 	else if (strcmp(text, "unsupported") == 0)
 		arguments->server.conditions = CONDITIONS_UNSUPPORTED;
+	else if (strcmp(text, "racy") == 0)
+		arguments->server.conditions = CONDITIONS_RACY;
 	else
 		return -EINVAL;
 	return 0;
@@ -311,6 +313,7 @@ int main(int argc, char **argv)
 	hash_global_init();
 	raise_descriptor_limit();
 	faults_init(&server->faults);
+	atomic_store(&server->conditions, arguments.server.conditions);
 	err = load_keys(&arguments, &error);
 	server->config = arguments.server;
 	if (!err)

@@ -15,6 +15,7 @@ enum conditions_mode {
 	CONDITIONS_ON,
 	CONDITIONS_IGNORE,	/* as old servers: writes happen whatever the headers say */
 	CONDITIONS_UNSUPPORTED, /* 501 NotImplemented */
+	CONDITIONS_RACY,	/* looked at, and some time later the write happens */
 };
 
 /* What real S3 limits, scalable so that tests reach the limits with little data. */
@@ -41,6 +42,7 @@ struct server {
 	struct store *store;
 	struct faults faults;
 	atomic_int_fast64_t clock_offset; /* ms, by the control interface */
+	atomic_int conditions;		  /* enum conditions_mode, as configured or by the same */
 	atomic_bool down;		  /* every connection is dropped */
 	atomic_uint_fast64_t next_request;
 };

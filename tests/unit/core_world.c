@@ -268,7 +268,7 @@ void core_load(struct core_node *node)
 		fail_msg("vfs: %s", error.message);
 	can = &vfs_uploader(node->vfs)->can;
 	if (!node->no_conditions)
-		*can = (struct upload_capabilities){true, true, true, true, true};
+		*can = (struct upload_capabilities){true, true, true, true, true, false};
 }
 
 void core_start(struct core_node *node)

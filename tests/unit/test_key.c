@@ -38,6 +38,10 @@ static void the_first_component_below_a_directory_is_found(void **state)
 		{"a/", "ab", NULL, false, false},
 		{"a/", "b/c", NULL, false, false},
 		{"a/b/", "a/", NULL, false, false},
+		/* scratch objects of the probe */
+		{"a/", "a/.s3mount-probe-0123456789abcdef0123456789abcdef-1", NULL, false, false},
+		{"a/", "a/.s3mount-probe-0123456789abcdef0123456789abcdex",
+		 ".s3mount-probe-0123456789abcdef0123456789abcdex", false, false},
 		/* no POSIX name */
 		{"", "/", NULL, false, true},
 		{"", "/a", NULL, false, true},

@@ -379,6 +379,29 @@ static void the_probe_finds_out_what_the_server_does(struct core_world *world)
 			 -EACCES);
 }
 
+static void probe_alone(void *argument)
+{
+	struct core_node *node = argument;
+	struct os_result failure = {0};
+	bool unquoted = false;
+
+	upload_probe(vfs_uploader(node->vfs), "p/", &failure, set_unquoted, &unquoted);
+}
+
+static void a_probe_that_a_crash_cut_off_leaves_nothing(struct core_world *world)
+{
+	core_hold(world, OS_COPY, NULL);
+	core_spawn(world->node, probe_alone, world->node);
+	core_await_held(world);
+	core_hold_no_more(world);
+	assert_true(world->memory->bucket.object_count > 0);
+	assert_string_equal(core_list(world->node, ""), "p ");
+	assert_string_equal(core_list(world->node, "p"), "");
+	core_crash(world->node);
+	assert_int_equal(world->memory->bucket.object_count, 0);
+	assert_int_equal(world->memory->bucket.upload_count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +425,7 @@ int main(void)
 		CORE_TEST(an_outage_costs_time_and_nothing_else),
 		CORE_TEST(without_conditions_a_head_finds_other_writers),
 		CORE_TEST(the_probe_finds_out_what_the_server_does),
+		CORE_TEST(a_probe_that_a_crash_cut_off_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

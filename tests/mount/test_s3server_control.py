@@ -8,7 +8,7 @@ import uuid
 import botocore.exceptions
 import pytest
 
-from embedded import EmbeddedServer, Refused
+from embedded import EmbeddedServer, Refused, md5
 from processes import WORK, wait_until
 
 
@@ -73,6 +73,71 @@ def test_a_stall_delays_that_request_alone(own, s3):
     assert time.monotonic() - start < 0.6
     slow.join()
     assert time.monotonic() - start >= 0.7
+
+
+@pytest.mark.parametrize("taken", [1000, 1_000_000_000])
+def test_a_connection_that_ends_within_or_after_the_body(own, s3, taken):
+    own.fault(op="PutObject", count=1, action=f"drop_body:{taken}")
+    with pytest.raises(botocore.exceptions.HTTPClientError):
+        s3.put_object(Bucket="bucket", Key=f"dropped{taken}", Body=b"x" * 300_000)
+    assert not exists(s3, f"dropped{taken}")
+
+
+@pytest.mark.parametrize("size", [1000, 1000000])
+def test_a_wrong_length(own, s3, size):
+    s3.put_object(Bucket="bucket", Key="key", Body=b"x" * size)
+    own.fault(op="GetObject", count=1, action="length:5")
+    reply = s3.get_object(Bucket="bucket", Key="key")
+    assert reply["ContentLength"] == size + 5
+    with pytest.raises((botocore.exceptions.IncompleteReadError, botocore.exceptions.ResponseStreamingError,
+                        http.client.IncompleteRead)):
+        reply["Body"].read()
+    own.fault(op="GetObject", count=1, action="length:-5")
+    assert len(s3.get_object(Bucket="bucket", Key="key")["Body"].read()) == size - 5
+
+
+def test_a_slow_body_and_one_that_stops(own, s3):
+    s3.put_object(Bucket="bucket", Key="key", Body=b"x" * 1000)
+    own.fault(op="GetObject", count=1, action="slow:1000")
+    start = time.monotonic()
+    assert len(s3.get_object(Bucket="bucket", Key="key")["Body"].read()) == 1000
+    assert 0.7 < time.monotonic() - start < 5
+    own.fault(op="GetObject", count=1, action="stall_body:500")
+    connection = http.client.HTTPConnection("127.0.0.1", own.port, timeout=1)
+    url = s3.generate_presigned_url("get_object", {"Bucket": "bucket", "Key": "key"})
+    connection.request("GET", url[url.index("/bucket"):])
+    reply = connection.getresponse()
+    assert reply.read(500) == b"x" * 500
+    with pytest.raises(TimeoutError):
+        reply.read(1)
+    connection.close()
+
+
+def test_a_fault_for_one_key_of_access(own, s3):
+    own.fault(op="*", access_key="another", action="status:400:ExpiredToken")
+    s3.list_buckets()
+    own.fault(op="*", access_key="demo-access-key", action="status:400:ExpiredToken")
+    with Refused(400, "ExpiredToken"):
+        s3.list_buckets()
+
+
+def test_opaque_etags_and_conditions_that_race(own, s3):
+    assert s3.put_object(Bucket="bucket", Key="key", Body=b"x")["ETag"] == md5(b"x")
+    own.control("POST", "/_control", action="etags:opaque")
+    assert s3.put_object(Bucket="bucket", Key="key", Body=b"x")["ETag"] != md5(b"x")
+    own.control("POST", "/_control", action="conditions:racy")
+    with Refused(412):
+        s3.put_object(Bucket="bucket", Key="key", Body=b"y", IfNoneMatch="*")
+    won = []
+    racers = [threading.Thread(target=lambda n=n: won.append(s3.put_object(
+        Bucket="bucket", Key="raced", Body=b"%d" % n, IfNoneMatch="*"))) for n in range(4)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert len(won) > 1
+    own.control("POST", "/_control", action="conditions:ignore")
+    s3.put_object(Bucket="bucket", Key="key", Body=b"y", IfNoneMatch="*")
 
 
 @pytest.mark.parametrize("size", [1000, 1000000])

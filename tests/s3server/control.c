@@ -9,8 +9,10 @@
 /* POST /_control
  * {"op":"PutObject","key_prefix":"a/","after":1,"count":2,"action":"status:503:SlowDown"}
  *                         {"action":"skew:SECONDS"} | {"action":"down"} | {"action":"up"} |
- *                         {"action":"conditions:on|ignore|unsupported|racy"}
- * DELETE /_control        all faults, counters, skew, conditions and "down" are cleared
+ *                         {"action":"conditions:on|ignore|unsupported|racy"} |
+ *                         {"action":"etags:opaque|md5"}
+ * A fault may name an "access_key" as well: of who must ask.
+ * DELETE /_control        all that was set is cleared, and the counters
  * GET /_control/requests  {"PutObject":3,..,"total":5}; DELETE sets them to zero */
 
 static void reply_json(struct request *request, unsigned status, const char *text)
@@ -54,6 +56,7 @@ static void clear(struct request *request)
 	clear_counters(&server->faults);
 	atomic_store(&server->clock_offset, 0);
 	atomic_store(&server->conditions, (int)server->config.conditions);
+	atomic_store(&server->fast_etag, server->config.fast_etag);
 	atomic_store(&server->down, false);
 	reply_json(request, 200, "{}\n");
 }
@@ -79,6 +82,8 @@ static const char *read_fault(const struct pairs *fields, struct fault *fault)
 			snprintf(fault->operation, sizeof(fault->operation), "%.63s", value);
 		} else if (strcmp(name, "key_prefix") == 0) {
 			snprintf(fault->key_prefix, sizeof(fault->key_prefix), "%.1024s", value);
+		} else if (strcmp(name, "access_key") == 0) {
+			snprintf(fault->access_key, sizeof(fault->access_key), "%.63s", value);
 		} else if (strcmp(name, "after") == 0 || strcmp(name, "count") == 0) {
 			if (parse_int(value, 0, INT32_MAX, &number))
 				return "after and count are numbers";
@@ -101,6 +106,8 @@ static bool act_on_server(struct request *request, const char *action)
 	} else if (strcmp(action, "down") == 0) {
 		atomic_store(&server->down, true);
 		http_drop_others(request->exchange);
+	} else if (strcmp(action, "etags:opaque") == 0 || strcmp(action, "etags:md5") == 0) {
+		atomic_store(&server->fast_etag, strcmp(action, "etags:opaque") == 0);
 	} else if (strncmp(action, "conditions:", 11) == 0) {
 		for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 			if (strcmp(action + 11, modes[i]) == 0)

@@ -27,6 +27,10 @@ static const struct {
 	{"stall", FAULT_STALL, true},
 	{"stall_after", FAULT_STALL_AFTER, true},
 	{"truncate", FAULT_TRUNCATE, true},
+	{"drop_body", FAULT_DROP_BODY, true},
+	{"length", FAULT_LENGTH, true},
+	{"slow", FAULT_SLOW, true},
+	{"stall_body", FAULT_STALL_BODY, true},
 	{"error_in_200", FAULT_ERROR_IN_200, false},
 };
 
@@ -79,6 +83,16 @@ void faults_clear(struct faults *faults)
 	pthread_mutex_unlock(&faults->lock);
 }
 
+static bool is_by(const struct fault *fault, const char *authorization)
+{
+	char credential[FAULT_OPERATION_MAX + 16];
+
+	if (!fault->access_key[0])
+		return true;
+	snprintf(credential, sizeof(credential), "Credential=%s/", fault->access_key);
+	return authorization && strstr(authorization, credential);
+}
+
 static bool applies(const struct fault *fault, const char *operation, const char *key)
 {
 	if (fault->operation[0] && strcmp(fault->operation, "*") != 0 &&
@@ -88,7 +102,7 @@ static bool applies(const struct fault *fault, const char *operation, const char
 }
 
 enum fault_action faults_match(struct faults *faults, const char *operation, const char *key,
-			       struct fault *out)
+			       const char *authorization, struct fault *out)
 {
 	out->action = FAULT_NONE;
 	if (!atomic_load_explicit(&faults->any, memory_order_relaxed))
@@ -97,7 +111,7 @@ enum fault_action faults_match(struct faults *faults, const char *operation, con
 	for (unsigned i = 0; i < faults->count; i++) {
 		struct fault *fault = &faults->items[i];
 
-		if (!applies(fault, operation, key))
+		if (!applies(fault, operation, key) || !is_by(fault, authorization))
 			continue;
 		if (fault->seen++ < fault->after || (fault->count && fault->hit >= fault->count))
 			continue;

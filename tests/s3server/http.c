@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ enum {
 	SOURCE_BLOCK = 256 * 1024,
 	DISCARD_MAX = 1024 * 1024,
 	TLS_FILE_MAX = 1024 * 1024,
+	FAULT_STEP_MSEC = 50,
 };
 
 struct connection {
@@ -76,7 +78,8 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 	CHECK(exchange->base.path);
 	exchange->base.implementation = exchange;
 	exchange->base.reply.fd = -1;
-	exchange->base.reply.truncate_at = UINT64_MAX;
+	exchange->base.reply.truncate_at = exchange->base.reply.stall_at =
+		exchange->base.reply.pace = UINT64_MAX;
 	return exchange;
 }
 
@@ -122,9 +125,32 @@ static void set_up(struct http_exchange *exchange, struct MHD_Connection *connec
 struct body_reader {
 	struct buf body;
 	int fd;
-	uint64_t fd_offset, truncate_at;
+	uint64_t fd_offset, truncate_at, stall_at, pace;
 	struct http_source source;
+	int socket;
 };
+
+static bool is_open(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&poll_fd, 1, FAULT_STEP_MSEC) == 0;
+}
+
+/* Returns how much of len may go now. */
+static size_t slow_down(struct body_reader *reader, uint64_t offset, size_t len)
+{
+	uint64_t step = reader->pace / (1000 / FAULT_STEP_MSEC) + 1;
+
+	while (offset >= reader->stall_at && is_open(reader->socket))
+		;
+	if (len > reader->stall_at - offset)
+		len = (size_t)(reader->stall_at - offset);
+	if (reader->pace == UINT64_MAX)
+		return len;
+	is_open(reader->socket);
+	return len > step ? (size_t)step : len;
+}
 
 static ssize_t reader_read(void *context, uint64_t offset, char *data, size_t len)
 {
@@ -133,6 +159,9 @@ static ssize_t reader_read(void *context, uint64_t offset, char *data, size_t le
 
 	if (offset >= reader->truncate_at)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
+	len = slow_down(reader, offset, len);
+	if (len == 0)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (len > reader->truncate_at - offset)
 		len = (size_t)(reader->truncate_at - offset);
 	if (reader->source.read) {
@@ -140,6 +169,8 @@ static ssize_t reader_read(void *context, uint64_t offset, char *data, size_t le
 	} else if (reader->fd >= 0) {
 		got = pread(reader->fd, data, len, (off_t)(reader->fd_offset + offset));
 	} else {
+		if (offset >= reader->body.len)
+			return MHD_CONTENT_READER_END_WITH_ERROR;
 		if (len > reader->body.len - offset)
 			len = reader->body.len - offset;
 		memcpy(data, reader->body.data + offset, len);
@@ -160,13 +191,24 @@ static void reader_free(void *context)
 	free(reader);
 }
 
-static struct MHD_Response *response_from_reader(struct http_reply *reply, uint64_t length)
+static struct MHD_Response *response_from_reader(struct exchange *exchange, uint64_t length)
 {
+	const struct http_exchange *own = exchange->implementation;
+	struct http_reply *reply = &exchange->reply;
 	struct body_reader *reader = xmalloc(sizeof(*reader));
 	struct MHD_Response *response;
 
-	*reader = (struct body_reader){reply->body, reply->fd, reply->fd_offset, reply->truncate_at,
-				       reply->source};
+	*reader = (struct body_reader){.body = reply->body,
+				       .fd = reply->fd,
+				       .fd_offset = reply->fd_offset,
+				       .truncate_at = reply->truncate_at,
+				       .stall_at = reply->stall_at,
+				       .pace = reply->pace,
+				       .source = reply->source,
+				       .socket = own->connection ? own->connection->socket : -1};
+	if (reply->length_error > 0 && reader->truncate_at > length)
+		reader->truncate_at = length;
+	length += (uint64_t)reply->length_error;
 	reply->body = (struct buf)BUF_INIT;
 	reply->fd = -1;
 	reply->source = (struct http_source){NULL, NULL, NULL};
@@ -177,6 +219,12 @@ static struct MHD_Response *response_from_reader(struct http_reply *reply, uint6
 	return response;
 }
 
+static bool has_fault(const struct http_reply *reply)
+{
+	return reply->truncate_at != UINT64_MAX || reply->stall_at != UINT64_MAX ||
+	       reply->pace != UINT64_MAX || reply->length_error != 0;
+}
+
 static struct MHD_Response *make_response(struct exchange *exchange)
 {
 	struct http_reply *reply = &exchange->reply;
@@ -185,9 +233,9 @@ static struct MHD_Response *make_response(struct exchange *exchange)
 	struct MHD_Response *response;
 
 	if (is_head && reply->length > 0)
-		return response_from_reader(reply, reply->length);
-	if (reply->truncate_at != UINT64_MAX)
-		return response_from_reader(reply, in_memory ? reply->body.len : reply->length);
+		return response_from_reader(exchange, reply->length);
+	if (has_fault(reply))
+		return response_from_reader(exchange, in_memory ? reply->body.len : reply->length);
 	if (in_memory) {
 		size_t len = reply->body.len;
 		char *data = buf_steal(&reply->body);
@@ -198,7 +246,7 @@ static struct MHD_Response *make_response(struct exchange *exchange)
 		return response;
 	}
 	if (reply->source.read)
-		return response_from_reader(reply, reply->length);
+		return response_from_reader(exchange, reply->length);
 	response = MHD_create_response_from_fd_at_offset64(reply->length, reply->fd,
 							   reply->fd_offset);
 	if (response)

@@ -32,8 +32,12 @@ struct http_reply {
 	int fd;		 /* sent by sendfile from fd_offset on; closed by http.c */
 	uint64_t fd_offset;
 	struct http_source source;
-	uint64_t length;      /* of fd or source; of a HEAD: what a GET would give */
-	uint64_t truncate_at; /* the connection ends after so many body bytes; UINT64_MAX: none */
+	uint64_t length; /* of fd or source; of a HEAD: what a GET would give */
+	/* Faults. The first three: body bytes, UINT64_MAX: none. */
+	uint64_t truncate_at; /* the connection ends */
+	uint64_t stall_at;    /* nothing more comes, until the connection is dropped */
+	uint64_t pace;	      /* per second */
+	int64_t length_error; /* what the Content-Length says too much or too little */
 };
 
 struct exchange {

@@ -313,6 +313,7 @@ int main(int argc, char **argv)
 	hash_global_init();
 	raise_descriptor_limit();
 	faults_init(&server->faults);
+	atomic_store(&server->fast_etag, arguments.server.fast_etag);
 	atomic_store(&server->conditions, arguments.server.conditions);
 	err = load_keys(&arguments, &error);
 	server->config = arguments.server;

@@ -62,12 +62,12 @@ static void delete_one(struct request *request, const struct doomed *item, bool 
 	bool existed;
 
 	/* faults may name single keys of the list: operation "DeleteObjects.Key" */
-	if (faults_match(&request->server->faults, "DeleteObjects.Key", item->key, &fault) !=
+	if (faults_match(&request->server->faults, "DeleteObjects.Key", item->key, NULL, &fault) !=
 	    FAULT_NONE) {
 		put_failure(body, item->key, fault.code, "A scripted fault.");
 		return;
 	}
-	if (request->server->config.conditions == CONDITIONS_ON)
+	if (atomic_load(&request->server->conditions) == CONDITIONS_ON)
 		condition.if_match = item->etag;
 	verdict = bucket_remove(request->bucket, item->key, &condition, &existed);
 	if (verdict == VERDICT_ABSENT) {

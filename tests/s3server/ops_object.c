@@ -129,7 +129,7 @@ void request_body_etag(const struct request *request, char etag[ETAG_MAX])
 {
 	char hex[33];
 
-	if (!request->server->config.fast_etag) {
+	if (!request->opaque_etag) {
 		hex_encode(request->body.md5_digest, 16, hex);
 		snprintf(etag, ETAG_MAX, "\"%s\"", hex);
 		return;

@@ -83,7 +83,8 @@ static bool fault_before(struct request *request)
 	const char *name = request->operation ? request->operation->name : "Unknown";
 	struct fault *fault = &request->fault;
 
-	switch (faults_match(&request->server->faults, name, request->key, fault)) {
+	switch (faults_match(&request->server->faults, name, request->key,
+			     request_header(request, "Authorization"), fault)) {
 	case FAULT_STATUS:
 		reply_error_details(request, (unsigned)fault->argument, fault->code, NULL, NULL);
 		return true;
@@ -136,7 +137,7 @@ static bool start_body(struct request *request)
 		.limit = !is_data  ? DOCUMENT_MAX
 			 : is_part ? config->limits.part_size
 				   : config->limits.put_size,
-		.want_md5 = is_data && !config->fast_etag,
+		.want_md5 = is_data && !request->opaque_etag,
 		.signature = &request->signature,
 		.headers = &exchange->headers,
 	};
@@ -206,6 +207,7 @@ void service_begin(struct exchange *exchange, void *server)
 	request->server = server;
 	request->exchange = exchange;
 	request->now = server_now(request->server);
+	request->opaque_etag = atomic_load(&request->server->fast_etag);
 	snprintf(request->id, sizeof(request->id), "%016llX",
 		 (unsigned long long)atomic_fetch_add(&request->server->next_request, 1));
 	if (is_control_path(exchange->path) && exchange->from_loopback) {
@@ -229,6 +231,10 @@ void service_body(struct exchange *exchange, const char *data, size_t len)
 		exchange->drop = true;
 	else
 		body_feed(&request->body, data, len);
+	request->body_bytes += len;
+	if (request->fault.action == FAULT_DROP_BODY &&
+	    request->body_bytes >= request->fault.argument)
+		exchange->drop = true;
 }
 
 static void fault_after(struct request *request)
@@ -237,6 +243,11 @@ static void fault_after(struct request *request)
 	case FAULT_DROP_AFTER: request->exchange->drop = true; break;
 	case FAULT_STALL_AFTER: sleep_msec(request->fault.argument); break;
 	case FAULT_TRUNCATE: request->exchange->reply.truncate_at = request->fault.argument; break;
+	case FAULT_LENGTH:
+		request->exchange->reply.length_error = (int64_t)request->fault.argument;
+		break;
+	case FAULT_SLOW: request->exchange->reply.pace = request->fault.argument; break;
+	case FAULT_STALL_BODY: request->exchange->reply.stall_at = request->fault.argument; break;
 	default: break;
 	}
 }
@@ -248,6 +259,10 @@ void service_finish(struct exchange *exchange)
 
 	if (request->is_control) {
 		control_run(request);
+		return;
+	}
+	if (request->fault.action == FAULT_DROP_BODY) {
+		request->exchange->drop = true;
 		return;
 	}
 	if (error)

@@ -35,6 +35,8 @@ struct request {
 	struct signature signature;
 	struct body body;
 	struct fault fault;
+	bool opaque_etag;    /* nobody computed the MD5 of the body */
+	uint64_t body_bytes; /* received so far */
 	int64_t now;
 	bool is_control;
 	char id[24];

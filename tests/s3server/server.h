@@ -43,6 +43,7 @@ struct server {
 	struct faults faults;
 	atomic_int_fast64_t clock_offset; /* ms, by the control interface */
 	atomic_int conditions;		  /* enum conditions_mode, as configured or by the same */
+	atomic_bool fast_etag;		  /* the same */
 	atomic_bool down;		  /* every connection is dropped */
 	atomic_uint_fast64_t next_request;
 };

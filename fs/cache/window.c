@@ -20,17 +20,18 @@ static bool within_tolerance(const struct read_window *window, uint64_t offset)
 	return window->expected - offset <= WINDOW_BACKWARD_TOLERANCE;
 }
 
+/* As many jumps as there were are expected to come: each range of that average distance is hit once
+ * more. */
 static uint64_t range_after(unsigned jumps, uint64_t file_size)
 {
-	uint64_t range = WINDOW_RANDOM;
+	uint64_t distance;
 
 	if (jumps < WINDOW_RANDOM_AFTER)
 		return WINDOW_FIRST;
-	if (file_size > WINDOW_RANDOM_GROWS)
-		return range;
-	for (; jumps >= WINDOW_RANDOM_STEP && range < WINDOW_FIRST; jumps -= WINDOW_RANDOM_STEP)
-		range *= 2;
-	return range;
+	distance = file_size / jumps;
+	if (distance > WINDOW_DENSE)
+		return WINDOW_RANDOM;
+	return distance > WINDOW_FIRST ? distance : WINDOW_FIRST;
 }
 
 static void start_anew(struct read_window *window, uint64_t offset, uint64_t file_size)

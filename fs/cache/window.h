@@ -4,8 +4,8 @@
  * have read as much as it holds, so that what is fetched in vain stays in proportion to what was
  * read. A jump within the tolerance keeps the window (the kernel sends its own read-ahead out of
  * order), any other jump resets it; readers that keep jumping before they have read a window full
- * get small ranges. Who jumps about in one file for long will come back to what lies around: there
- * the ranges double up to WINDOW_FIRST, unless the file is so large that most of it stays away.
+ * get small ranges. After many jumps in one file the places read lie so close to each other that
+ * what is between two of them will be wanted as well: then that much is fetched.
  */
 #ifndef FS_CACHE_WINDOW_H
 #define FS_CACHE_WINDOW_H
@@ -17,10 +17,9 @@ enum {
 	WINDOW_FIRST = 1024 * 1024,
 	WINDOW_FORWARD_TOLERANCE = 8 * 1024 * 1024,
 	WINDOW_BACKWARD_TOLERANCE = 1024 * 1024,
-	WINDOW_RANDOM_AFTER = 3, /* jumps in a row */
-	WINDOW_RANDOM_STEP = 8, /* jumps in a row, between two doublings of the small ranges */
+	WINDOW_RANDOM_AFTER = 3,	/* jumps in a row */
+	WINDOW_DENSE = 8 * 1024 * 1024, /* places read are this close to each other, on average */
 };
-#define WINDOW_RANDOM_GROWS (UINT64_C(2) << 30) /* in files up to this size */
 
 struct read_window {	   /* per open file; zero-initialised */
 	uint64_t expected; /* where a sequential reader would go on */

@@ -72,8 +72,8 @@ static int prepare_all(struct store *store)
 	return err;
 }
 
-int store_open(struct store **out, const char *dir, const char *volume, struct journal_info *info,
-	       struct error *error)
+int store_open(struct store **out, const struct journal_host *host, const char *dir,
+	       const char *volume, struct journal_info *info, struct error *error)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	int err;
@@ -81,7 +81,7 @@ int store_open(struct store **out, const char *dir, const char *volume, struct j
 	if (!store)
 		return error_set(error, -ENOMEM, "out of memory");
 	store->room = (struct room){-1, -1};
-	err = store_open_database(&store->sql, dir, volume, info, error);
+	err = store_open_database(&store->sql, host, dir, volume, info, error);
 	if (err) {
 		free(store);
 		return err;
@@ -96,7 +96,8 @@ int store_open(struct store **out, const char *dir, const char *volume, struct j
 		store_abandon(store);
 		return err;
 	}
-	room_open(&store->room, dir);
+	if (!host->file_layer)
+		room_open(&store->room, dir);
 	*out = store;
 	return 0;
 }

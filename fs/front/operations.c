@@ -168,8 +168,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 {
 	struct operations_context *context = operation_begin(req);
 	struct vfs_handle *handle = info ? (struct vfs_handle *)(uintptr_t)info->fh : NULL;
+	unsigned kills = context->kills_privileges ? VFS_CLEAR_SUID : 0;
 	struct stat attributes;
-	int err = vfs_setattr(context->vfs, ino, handle, values, to_which(to_set), &attributes);
+	int err = vfs_setattr(context->vfs, ino, handle, values, to_which(to_set) | kills,
+			      &attributes);
 
 	if (err)
 		operation_error(req, err);
@@ -276,9 +278,14 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	struct operations_context *context = operation_begin(req);
 	struct vfs_handle *handle;
-	bool keep_cache;
+	bool keep_cache, kills = context->kills_privileges;
 	int err = vfs_open(context->vfs, caller(req), ino, info->flags, &handle, &keep_cache);
 
+	if (!err && kills) {
+		err = vfs_drop_privileges(context->vfs, ino);
+		if (err)
+			vfs_release(handle);
+	}
 	if (err) {
 		operation_error(req, err);
 		return;
@@ -317,11 +324,12 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
 		     struct fuse_file_info *info)
 {
-	ssize_t written;
+	struct operations_context *context = operation_begin(req);
+	/* First the privileges, then the bytes: a crash must not leave both. */
+	ssize_t written = context->kills_privileges ? vfs_drop_privileges(context->vfs, ino) : 0;
 
-	(void)ino;
-	operation_begin(req);
-	written = vfs_write(to_handle(info), data, size, (uint64_t)offset);
+	if (!written)
+		written = vfs_write(to_handle(info), data, size, (uint64_t)offset);
 	if (written < 0)
 		operation_error(req, (int)written);
 	else

@@ -5,6 +5,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include "fs/front/protocol.h"
 #include "fs/vfs/vfs.h"
 
 /* What every callback gets as its user data. */
@@ -16,6 +17,8 @@ struct operations_context {
 	 * the next. */
 	char *read_buffer;
 	size_t read_size;
+	struct protocol_init init;
+	bool kills_privileges; /* of the request that begins: protocol_kills_privileges */
 	int result; /* of a reply that was an error, until it is in the debug log; else 0 */
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -14,6 +15,7 @@
 #include "common/mount_table.h"
 #include "fs/front/front.h"
 #include "fs/front/operations.h"
+#include "fs/front/protocol.h"
 #include "fs/front/trace.h"
 
 /* A request's memory; kept for the next one. */
@@ -65,6 +67,15 @@ static void watch(struct front *front)
 		front->watching = true;
 }
 
+/* What libfuse does not read of a request. It is for the callback alone, which begins before
+ * anything else can run, and takes it before it waits. */
+static void look(struct front *front, const struct fuse_buf *buf)
+{
+	front->context.kills_privileges = protocol_kills_privileges(buf->mem, buf->size);
+	if (protocol_read_init(buf->mem, buf->size, &front->context.init))
+		log_debug("FUSE: the kernel offers %#x", front->context.init.offered);
+}
+
 /* The hook of the debug log. Requests run interleaved, but between a reply and the end of its
  * request nothing else does: so the result is of this one. */
 static void process(struct front *front, const struct fuse_buf *buf)
@@ -73,7 +84,8 @@ static void process(struct front *front, const struct fuse_buf *buf)
 	char what[TRACE_BYTES];
 	uint64_t begun;
 
-	if (!log_enabled(LOG_LEVEL_DEBUG) || (buf->flags & FUSE_BUF_IS_FD)) {
+	look(front, buf);
+	if (!log_enabled(LOG_LEVEL_DEBUG)) {
 		fuse_session_process_buf(front->session, buf);
 		return;
 	}
@@ -190,6 +202,33 @@ static int build_arguments(const struct front_config *config, struct fuse_args *
 	return err ? -ENOMEM : 0;
 }
 
+static ssize_t read_request(int fd, void *to, size_t size, void *context)
+{
+	(void)context;
+	return read(fd, to, size);
+}
+
+/* Replies go out as libfuse made them, but for that to FUSE_INIT. */
+static ssize_t write_reply(int fd, struct iovec *parts, int count, void *context_)
+{
+	struct operations_context *context = context_;
+
+	if (count == 2 &&
+	    protocol_complete_init(&context->init, parts[0].iov_base, parts[0].iov_len,
+				   parts[1].iov_base, parts[1].iov_len))
+		context->init.seen = false;
+	return writev(fd, parts, count);
+}
+
+/* Without splicing, which is off (op_init), these two are all of libfuse's I/O. */
+static int hook_replies(struct front *front, struct error *error)
+{
+	static const struct fuse_custom_io io = {.writev = write_reply, .read = read_request};
+	int err = fuse_session_custom_io(front->session, &io, fuse_session_fd(front->session));
+
+	return err ? error_set(error, err, "libfuse does not take the session") : 0;
+}
+
 static int mount_session(struct front *front, const struct front_config *config,
 			 struct error *error)
 {
@@ -213,6 +252,9 @@ static int mount_session(struct front *front, const struct front_config *config,
 			config->directory);
 	front->mounted = true;
 	front->context.session = front->session;
+	err = hook_replies(front, error);
+	if (err)
+		return err;
 	front->watch.fd = fuse_session_fd(front->session);
 	flags = fcntl(front->watch.fd, F_GETFL);
 	if (flags < 0 || fcntl(front->watch.fd, F_SETFL, flags | O_NONBLOCK) < 0)

@@ -329,6 +329,17 @@ static int64_t from_timespec(struct timespec time)
 	return time.tv_sec * (int64_t)NSEC_PER_SEC + time.tv_nsec;
 }
 
+/* The bits that go when the file changes hands or content. Set-gid without group execution means
+ * mandatory locking, not privilege. */
+static uint32_t privileges(const struct inode *inode)
+{
+	uint32_t mode = inode->attributes.mode;
+
+	if (!S_ISREG(mode))
+		return 0;
+	return (mode & S_ISUID) | (mode & S_IXGRP ? mode & S_ISGID : 0);
+}
+
 static void set_attributes(struct inode *inode, const struct stat *values, unsigned which)
 {
 	struct attributes *attributes = &inode->attributes;
@@ -340,11 +351,8 @@ static void set_attributes(struct inode *inode, const struct stat *values, unsig
 		attributes->uid = values->st_uid;
 	if (which & VFS_SET_GID)
 		attributes->gid = values->st_gid;
-	if (which & VFS_CLEAR_SUID) {
-		attributes->mode &= ~(uint32_t)S_ISUID;
-		if (attributes->mode & S_IXGRP)
-			attributes->mode &= ~(uint32_t)S_ISGID;
-	}
+	if (which & VFS_CLEAR_SUID)
+		attributes->mode &= ~privileges(inode);
 	if (which & VFS_SET_ATIME)
 		attributes->atime = from_timespec(values->st_atim);
 	if (which & VFS_SET_ATIME_NOW)
@@ -378,11 +386,25 @@ static int change_root(struct inode *root, const struct stat *values, unsigned w
 	return change_wait(root, change_journal(root));
 }
 
+int vfs_drop_privileges(struct vfs *vfs, uint64_t ino)
+{
+	static const struct stat none;
+	struct inode *inode = inode_find(vfs, ino);
+	int err = 0;
+
+	if (!inode)
+		return -ESTALE;
+	if (privileges(inode))
+		err = change_attributes(inode, &none, VFS_CLEAR_SUID);
+	inode_put(inode);
+	return err;
+}
+
 int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const struct stat *values,
 		unsigned which, struct stat *out)
 {
 	struct inode *inode = inode_find(vfs, ino);
-	unsigned rest = which & ~(unsigned)VFS_SET_SIZE;
+	unsigned rest;
 	int err = 0;
 
 	if (!inode)
@@ -396,6 +418,7 @@ int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const 
 		if (!err)
 			err = file_truncate(inode, (uint64_t)values->st_size);
 	}
+	rest = which & ~(unsigned)(VFS_SET_SIZE | (privileges(inode) ? 0 : VFS_CLEAR_SUID));
 	if (!err && rest && inode == vfs->root)
 		err = change_root(inode, values, rest);
 	else if (!err && rest)

@@ -71,12 +71,17 @@ enum {
 	VFS_SET_MTIME = 32,
 	VFS_SET_ATIME_NOW = 64,
 	VFS_SET_MTIME_NOW = 128,
-	VFS_CLEAR_SUID =
-		256, /* a write or truncate by somebody without the right to keep the bits */
+	/* With a chown, or a truncation by somebody without the right to keep the bits:
+	 * vfs_drop_privileges. */
+	VFS_CLEAR_SUID = 256,
 };
 /* handle: the open file the call came through, or NULL. */
 int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const struct stat *values,
 		unsigned which, struct stat *out);
+/* Before a write: takes away what would make the file run as somebody else: set-uid, set-gid where
+ * the group may execute, and security.capability (should_remove_suid, fs/inode.c of Linux). Costs
+ * nothing where there is nothing of it. */
+int vfs_drop_privileges(struct vfs *vfs, uint64_t ino);
 
 /* Directories, symlinks (target), special files, and files that are not opened. */
 int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,

@@ -69,3 +69,13 @@ void cache_make_room(struct cache *cache, uint64_t len)
 			content_trim(content);
 	}
 }
+
+bool cache_give_up(struct cache *cache, uint64_t len)
+{
+	uint64_t before = cache->used, limit = cache->limit;
+
+	cache->limit = before > len ? before - len : 0;
+	cache_make_room(cache, 0);
+	cache->limit = limit;
+	return cache->used < before;
+}

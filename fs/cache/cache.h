@@ -33,5 +33,7 @@ uint64_t cache_new_file_id(struct cache *cache);
 int cache_reserve_dirty(struct cache *cache, uint64_t len, uint64_t wait_ns);
 /* Evicts until used + len is within the limit, as far as possible. */
 void cache_make_room(struct cache *cache, uint64_t len);
+/* The disk has less room than the limit says: evicts len bytes. false: nothing could be. */
+bool cache_give_up(struct cache *cache, uint64_t len);
 
 #endif

@@ -294,6 +294,20 @@ static int extend_to(struct content *content, uint64_t start)
 	return err;
 }
 
+/* Before bytes that are the file's are overwritten: should that fail half-way, they are not the
+ * origin's any more. */
+static int count_as_changed(struct content *content, uint64_t start, uint64_t end)
+{
+	struct extent range;
+	int err = 0;
+
+	while (!err && start < end && extent_first(&content->valid, start, end, &range)) {
+		err = extent_add(&content->changed, range.start, range.end);
+		start = range.end;
+	}
+	return err;
+}
+
 int content_write(struct content *content, const void *data, size_t len, uint64_t offset)
 {
 	uint64_t end = offset + len;
@@ -308,7 +322,13 @@ int content_write(struct content *content, const void *data, size_t len, uint64_
 	if (!err && content->snapshot)
 		err = snapshot_preserve(content->snapshot, offset, end);
 	if (!err)
+		err = count_as_changed(content, offset, end);
+	if (!err) {
 		err = blob_write(content->blob, data, len, offset);
+		/* C4; should that fail as well, the next write tries it again. */
+		if (err && end > content->size)
+			blob_truncate(content->blob, content->size);
+	}
 	if (!err)
 		err = extend_to(content, offset);
 	if (!err)

@@ -38,6 +38,7 @@ enum {
 	NODE_UNLINKED = 8,   /* no name any more; kept while something is under way */
 	NODE_CONFLICT = 16,  /* lost a race; data parked, see status */
 	NODE_REMOTE = 32,    /* the object exists in S3 as etag says */
+	NODE_SUSPECT = 64,   /* a sync of the data file failed: what it holds is not known */
 };
 
 /* One inode as the journal knows it. Directories have a row when something below them has one. */

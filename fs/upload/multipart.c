@@ -150,14 +150,16 @@ void multipart_wait(struct multipart *multipart)
 		fiber_wait(&multipart->changed, DEADLINE_NONE, WAIT_PLAIN);
 }
 
-/* What the journal says of it: see orphan.h. */
+/* What the journal says of it: see orphan.h. One that has failed for good records nothing any more;
+ * then S3 is the safer place (await_record in fs/vfs/publish.c). */
 static int note_intent(struct multipart *multipart, const char *upload_id, const char *etag)
 {
 	struct journal *journal = multipart->uploader->env->journal;
 	struct journal_intent intent = {multipart->intent, INTENT_MPU, multipart->key, upload_id,
 					etag};
+	int err = journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
 
-	return journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
+	return journal_error(journal) ? 0 : err;
 }
 
 static void journal_failed(struct upload_outcome *outcome, int err)

@@ -18,8 +18,8 @@ int inode_open_content(struct inode *inode)
 		return 0;
 	cache_make_room(&vfs->cache, 0);
 	err = content_create(&vfs->cache, size, inode, &inode->content);
-	if (err == -ENOSPC) {
-		cache_make_room(&vfs->cache, vfs->cache.limit / 8);
+	if (local_disk_is_full(err)) {
+		cache_give_up(&vfs->cache, vfs->cache.limit / 8);
 		err = content_create(&vfs->cache, size, inode, &inode->content);
 	}
 	return err;
@@ -49,6 +49,8 @@ static uint64_t put_row(struct inode *inode)
 		node.flags |= NODE_REMOTE;
 	if (!inode->parent && inode != inode->vfs->root)
 		node.flags |= NODE_UNLINKED;
+	if (inode->suspect)
+		node.flags |= NODE_SUSPECT;
 	if (content) {
 		node.file_id = content->blob->id;
 		node.base_size = content->base_len;
@@ -128,7 +130,8 @@ int change_begin(struct inode *inode, unsigned what)
 		return -EROFS;
 	if (vfs->write_stopped)
 		return -EIO;
-	if (journal_is_full(vfs->env->journal))
+	/* A directory that loses its last name must be able to stay. */
+	if (journal_is_full(vfs->env->journal) && !inode->directory)
 		return -ENOSPC;
 	inode_wait_thawed(inode);
 	if ((what & NODE_DIRTY_DATA) && !(inode->dirty & NODE_DIRTY_DATA))

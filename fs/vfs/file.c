@@ -45,6 +45,13 @@ static int start_empty(struct inode *inode)
 	return content_create(&vfs->cache, 0, inode, &inode->content);
 }
 
+static void note_write_error(struct inode *inode, int err)
+{
+	if (!local_disk_is_full(err) && err != -ENOMEM)
+		local_disk_failed(inode, err,
+				  "a write to the cache failed; no more writes are accepted");
+}
+
 int file_truncate(struct inode *inode, uint64_t size)
 {
 	struct journal *journal = inode->vfs->env->journal;
@@ -65,8 +72,15 @@ int file_truncate(struct inode *inode, uint64_t size)
 	}
 	old = inode->content->size;
 	err = content_truncate(inode->content, size);
-	if (err)
+	if (err) {
+		note_write_error(inode, err);
 		return err;
+	}
+	if (size == 0 && inode->suspect) { /* a new data file, for which nothing has failed */
+		inode->suspect = false;
+		inode->error = 0;
+		inode->retries = 0;
+	}
 	sequence = change_journal(inode);
 	if (!content_is_complete(inode->content)) {
 		if (size < old)
@@ -175,23 +189,15 @@ ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t off
 	if (got == -ESTALE && !handle->served && !inode_is_local(inode) && inode->parent &&
 	    remote_refresh(inode) == 0)
 		got = read_once(handle, data, len, offset);
+	if (local_disk_is_full((int)got) && cache_give_up(&inode->vfs->cache, CONTENT_AHEAD))
+		got = read_once(handle, data, len, offset);
+	if (local_disk_is_full((int)got))
+		got = local_disk_read_past(inode, data, len, offset);
 	if (got > 0)
 		handle->served = true;
 	if (got == -ENOENT)
 		got = -ESTALE;
 	return got;
-}
-
-/* Also what is open for writing goes now: otherwise no file could be larger than the limit. */
-static void relieve(struct vfs *vfs)
-{
-	LIST_FOREACH (node, &vfs->dirty) {
-		struct inode *inode = container_of(node, struct inode, dirty_link);
-
-		if (inode->parent && inode->retries == 0)
-			inode->due = 0;
-	}
-	publish_pump(vfs);
 }
 
 /* Waits for room, and longer than DIRTY_WAIT only while uploads are under way that make some. */
@@ -202,7 +208,7 @@ static int reserve_dirty(struct vfs *vfs, size_t len)
 
 	do {
 		if (vfs->cache.dirty + len > vfs->cache.dirty_limit)
-			relieve(vfs);
+			local_disk_relieve(vfs);
 		published = vfs->published;
 		err = cache_reserve_dirty(&vfs->cache, len, DIRTY_WAIT);
 	} while (err == -ENOSPC && env_now(vfs->env) < deadline &&
@@ -210,16 +216,13 @@ static int reserve_dirty(struct vfs *vfs, size_t len)
 	return err;
 }
 
-ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset)
+static ssize_t write_once(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset)
 {
 	struct inode *inode = handle->inode;
 	struct vfs *vfs = inode->vfs;
 	uint64_t sequence, old, start;
-	int err;
+	int err = reserve_dirty(vfs, len);
 
-	if (offset > OBJECT_MAX || len > OBJECT_MAX - offset)
-		return -EFBIG;
-	err = reserve_dirty(vfs, len);
 	if (!err)
 		err = change_begin(inode, NODE_DIRTY_DATA);
 	if (err)
@@ -230,8 +233,10 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 				 O_APPEND) */
 	start = offset < old ? offset : old; /* the hole up to it is new as well */
 	err = content_write(inode->content, data, len, offset);
-	if (err)
+	if (err) {
+		note_write_error(inode, err);
 		return err;
+	}
 	/* content_write may have waited, and a publication may have ended meanwhile. */
 	err = change_begin(inode, NODE_DIRTY_DATA);
 	if (err)
@@ -246,6 +251,23 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 	stream_note(inode, offset, offset + len);
 	err = change_wait(inode, sequence);
 	return err ? err : (ssize_t)len;
+}
+
+ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset)
+{
+	struct vfs *vfs = handle->inode->vfs;
+	uint64_t deadline = env_after(vfs->env, DIRTY_WAIT);
+	ssize_t put;
+	int err = 0;
+
+	if (offset > OBJECT_MAX || len > OBJECT_MAX - offset)
+		return -EFBIG;
+	do {
+		put = write_once(handle, data, len, offset);
+		if (local_disk_is_full((int)put))
+			err = local_disk_make_room(vfs, deadline);
+	} while (local_disk_is_full((int)put) && !err);
+	return put < 0 && err == -EINTR ? err : put;
 }
 
 /* fsync=local and close=local: on this node's disk, in the order data, journal. */
@@ -264,9 +286,12 @@ int inode_make_durable(struct inode *inode, enum journal_level level)
 		blob_unref(blob);
 	}
 	if (err) {
-		vfs->write_stopped = true;
-		vfs_report(vfs, inode, err,
-			   "fsync of the cache failed; no more writes are accepted");
+		inode->suspect = true;
+		change_journal(inode);
+		local_disk_failed(
+			inode, err,
+			"fsync of the cache failed; no more writes are accepted, and this "
+			"file is not uploaded until it is written anew");
 		return err;
 	}
 	sequence = inode_is_dirty(inode) ? change_journal(inode) : inode->dirty_sequence;

@@ -116,6 +116,7 @@ struct inode {
 	struct list dirty_link;
 	struct wait_queue published;
 	char put_id[PUT_ID_LEN + 1];
+	bool suspect; /* a sync failed: what its data file holds is not known (NODE_SUSPECT) */
 	bool resolve_first; /* a former attempt's fate is unknown: HEAD decides before the next */
 	uint64_t dirty_sequence;  /* of the journal: the record that makes writes survive */
 	uint64_t dirty_since;	  /* wall */
@@ -243,6 +244,16 @@ int stream_resume(struct vfs *vfs, const struct journal_intent *intent);
 /* There is one, and no other attempt with the inode's put-id can be under way. */
 bool stream_is_resumed(const struct inode *inode);
 void stream_drop(struct inode *inode);
+/* local_disk.c: the disk below the cache is full, or fails */
+bool local_disk_is_full(int err);	  /* is that what err says? */
+void local_disk_relieve(struct vfs *vfs); /* all that is dirty goes now */
+/* Evicts or waits a little; 0: it is worth trying again. -ENOSPC once the deadline has passed,
+ * -EINTR. In a fiber. */
+int local_disk_make_room(struct vfs *vfs, uint64_t deadline);
+/* After an error of a write or sync that no time heals: no more writes are accepted. */
+void local_disk_failed(struct inode *inode, int err, const char *what);
+/* What a full disk has no place for, straight from S3; only of a file that is as it is there. */
+ssize_t local_disk_read_past(struct inode *inode, void *data, size_t len, uint64_t offset);
 /* conflict.c */
 int conflict_keep_both(struct inode *inode, const char *foreign_etag);
 

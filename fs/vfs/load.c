@@ -62,6 +62,7 @@ static int fill(struct inode *inode, const struct journal_node *node)
 	if (S_ISLNK(node->attributes.mode) && node->target[0])
 		inode->target = string_copy(node->target);
 	inode->persisted = true;
+	inode->suspect = node->flags & NODE_SUSPECT;
 	memcpy(inode->put_id, node->put_id, strnlen(node->put_id, PUT_ID_LEN));
 	if (node->meta && os_meta_copy(&inode->meta, node->meta))
 		return -ENOMEM;
@@ -159,8 +160,12 @@ static int load_node(void *context, const struct journal_node *node, const struc
 	}
 	if (!err)
 		err = inode_link(inode, parent, node->name);
-	if (!err)
+	if (!err) {
 		make_dirty(load, inode, node->flags);
+	} else if (inode->content) { /* what is owed stays for another attempt */
+		content_abandon(inode->content, true);
+		inode->content = NULL;
+	}
 	inode_put(inode);
 	return err;
 }

@@ -160,6 +160,16 @@ static void take_published(struct inode *inode, const struct upload_outcome *out
 	vfs->published++;
 }
 
+/* The put-id is on the disk before it is sent. A journal that has failed for good records nothing
+ * any more: then S3 is the safer place, and should the process die now, the next mount may take our
+ * own object for another writer's, and keep both. */
+static int await_record(struct inode *inode)
+{
+	int err = change_wait(inode, inode->dirty_sequence);
+
+	return journal_error(inode->vfs->env->journal) ? 0 : err;
+}
+
 static void publish_body(struct inode *inode, const char *key, struct upload_outcome *outcome)
 {
 	struct vfs *vfs = inode->vfs;
@@ -197,7 +207,7 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	job.content_type = type;
 	outcome->err = base && type ? publish_metadata(inode, &meta) : -ENOMEM;
 	if (!outcome->err)
-		outcome->err = change_wait(inode, inode->dirty_sequence);
+		outcome->err = await_record(inode);
 	if (!outcome->err)
 		upload_run(&vfs->uploader, &job, outcome);
 	else
@@ -242,7 +252,7 @@ static void publish_attributes(struct inode *inode, const char *key, struct uplo
 	inode->dirty = 0;
 	outcome->err = etag ? publish_metadata(inode, &meta) : -ENOMEM;
 	if (!outcome->err)
-		outcome->err = change_wait(inode, inode->dirty_sequence);
+		outcome->err = await_record(inode);
 	if (!outcome->err)
 		copy_run(&vfs->uploader, &job, outcome);
 	if (!outcome->err)
@@ -345,6 +355,12 @@ static void publish_once(struct inode *inode, struct upload_outcome *outcome)
 		change_forget(inode);
 		return;
 	}
+	if (!outcome->err && inode->suspect && (inode->dirty & NODE_DIRTY_DATA)) {
+		outcome->err = -EIO;
+		snprintf(outcome->message, sizeof(outcome->message), "%s",
+			 "an fsync of its data failed on the local disk, so it is not uploaded; "
+			 "write it anew, or remove it");
+	}
 	if (!outcome->err && inode->resolve_first)
 		outcome->err = publish_resolve(inode);
 	if (!outcome->err) {
@@ -371,6 +387,7 @@ static void note_failure(struct inode *inode, const struct upload_outcome *outco
 	struct vfs *vfs = inode->vfs;
 	uint64_t delay = RETRY_FIRST << (inode->retries < 6 ? inode->retries : 6);
 	const char *text = outcome->message[0] ? outcome->message : "cannot upload";
+	bool heals = heals_by_itself(outcome->err) && !inode->suspect;
 
 	if (delay > RETRY_MAX)
 		delay = RETRY_MAX;
@@ -379,11 +396,11 @@ static void note_failure(struct inode *inode, const struct upload_outcome *outco
 	 * that. */
 	if (outcome->ambiguous)
 		inode->resolve_first = true;
-	if (inode->retries == 0 || !heals_by_itself(outcome->err))
+	if (inode->retries == 0 || !heals)
 		vfs_report(vfs, inode, outcome->err, text);
 	if (inode->retries < 100)
 		inode->retries++;
-	if (!heals_by_itself(outcome->err)) {
+	if (!heals) {
 		inode->error = outcome->err;
 		delay = RETRY_HOPELESS;
 	}

@@ -53,7 +53,9 @@ void vfs_status(struct vfs *vfs, struct buf *out)
 	json_put_integer(&json, "conflicts", (int64_t)vfs->conflicts);
 	json_put_integer(&json, "failures", (int64_t)vfs->failures);
 	json_put_integer(&json, "hidden_keys", (int64_t)vfs->hidden);
-	json_put_bool(&json, "accepts_writes", !vfs->write_stopped && !vfs->config.read_only);
+	json_put_bool(&json, "accepts_writes",
+		      !vfs->write_stopped && !vfs->config.read_only &&
+			      !journal_is_full(vfs->env->journal));
 	json_put_string(&json, "last_error", vfs->last_error_at ? vfs->last_error : NULL);
 	json_put_integer(&json, "last_error_at", vfs->last_error_at / (int64_t)NSEC_PER_SEC);
 	put_pending(vfs, &json);

@@ -117,14 +117,18 @@ static int disk_write(struct disk_file *handle, const void *data, size_t len, ui
 {
 	struct bytes *bytes = &handle->file->now;
 
-	if (handle->disk->write_error)
-		return handle->disk->write_error;
+	int err = handle->disk->write_error;
+
+	if (err && !handle->disk->write_half)
+		return err;
+	if (err)
+		len /= 2;
 	if (len == 0)
-		return 0;
+		return err;
 	if (offset + len > bytes->size)
 		resize(bytes, (size_t)offset + len);
 	memcpy(bytes->data + offset, data, len);
-	return 0;
+	return err;
 }
 
 static int disk_truncate(struct disk_file *handle, uint64_t size)

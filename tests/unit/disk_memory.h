@@ -19,6 +19,7 @@ struct disk_memory {
 	/* The test may change these at any time. */
 	uint64_t sync_time; /* ns */
 	int write_error;    /* of create, write and truncate; 0: none */
+	bool write_half;    /* a write that fails has written the first half of its bytes */
 	int sync_error;
 	unsigned syncs, opens; /* so far; descriptors now */
 };

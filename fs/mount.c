@@ -109,6 +109,20 @@ static int prepare_names(struct mount *mount)
 	return mount->volume ? 0 : error_set(mount->error, -ENOMEM, "out of memory");
 }
 
+static int reload_keys(void *context, struct credentials *out)
+{
+	struct mount *mount = context;
+	struct error error = ERROR_INIT;
+	int err = credentials_reload(out, mount->options, mount->cli->bucket, &error);
+
+	if (err)
+		log_warning(
+			"%s: the server does not take the keys any more, and reading them again "
+			"failed: %s",
+			mount->volume, error.message);
+	return err;
+}
+
 static int open_store(struct mount *mount)
 {
 	struct options *options = mount->options;
@@ -124,6 +138,8 @@ static int open_store(struct mount *mount)
 		.ca_file = options->ca_file,
 		.connections = (unsigned)options->parallel,
 		.credentials = &mount->credentials,
+		.reload = reload_keys,
+		.reload_context = mount,
 		.user_agent = "s3mount/" S3MOUNT_VERSION,
 	};
 	return s3_create(&mount->env.store, mount->env.executor, &mount->s3, mount->error);

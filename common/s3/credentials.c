@@ -348,6 +348,35 @@ int credentials_load(struct credentials *credentials, struct options *options, c
 	return err;
 }
 
+int credentials_reload(struct credentials *credentials, const struct options *options,
+		       const char *bucket, struct error *error)
+{
+	struct aws_profile profile = AWS_PROFILE_INIT;
+	struct places places;
+	int err;
+
+	memset(credentials, 0, sizeof(*credentials));
+	find_places(&places);
+	err = load_profile(&profile, options, &places, error);
+	if (!err)
+		err = load_keys(credentials, options, &profile, &places, bucket, error);
+	aws_profile_free(&profile);
+	if (err)
+		credentials_free(credentials);
+	return err;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool credentials_equal(const struct credentials *a, const struct credentials *b)
+{
+	return a->anonymous == b->anonymous && same(a->access_key, b->access_key) &&
+	       same(a->secret_key, b->secret_key) && same(a->session_token, b->session_token);
+}
+
 void credentials_free(struct credentials *credentials)
 {
 	secret_free(credentials->access_key);

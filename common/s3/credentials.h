@@ -32,6 +32,11 @@ struct credentials {
  * set. */
 int credentials_load(struct credentials *credentials, struct options *options, const char *bucket,
 		     struct error *error);
+/* The keys again, from wherever they are now; nothing else of options is set. Any thread. Errors:
+ * as above. */
+int credentials_reload(struct credentials *credentials, const struct options *options,
+		       const char *bucket, struct error *error);
+bool credentials_equal(const struct credentials *a, const struct credentials *b);
 void credentials_free(struct credentials *credentials);
 
 #endif

@@ -149,13 +149,20 @@ static bool decide_clock(struct retry_state *state, const struct retry_input *in
 	return true;
 }
 
+/* The answer to a HEAD has no code. */
+static bool may_be_expired_head(const struct retry_input *input)
+{
+	return input->request->op == OS_HEAD && !input->result->code[0] &&
+	       (input->hints->status == 400 || input->hints->status == 403);
+}
+
 static bool decide_access(struct retry_state *state, const struct retry_input *input,
 			  struct retry_decision *decision)
 {
 	const char *code = input->result->code;
 
 	if (!is(code, "ExpiredToken") && !is(code, "InvalidToken") &&
-	    !is(code, "InvalidAccessKeyId"))
+	    !is(code, "InvalidAccessKeyId") && !may_be_expired_head(input))
 		return false;
 	if (state->credentials_renewed)
 		return finish(decision, input->result->err);

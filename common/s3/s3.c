@@ -218,6 +218,8 @@ static int set_resources(struct s3_store *store, const struct s3_config *config)
 		if (!store->bucket)
 			return -ENOMEM;
 	}
+	store->reload = config->reload;
+	store->reload_context = config->reload_context;
 	if (copy_credentials(&store->credentials, credentials))
 		return -ENOMEM;
 	if (!credentials->access_key || !credentials->secret_key)

@@ -21,7 +21,11 @@ struct s3_config {
 	const char *ca_file;		       /* NULL: the system's */
 	unsigned connections;		       /* at most at once */
 	const struct credentials *credentials; /* copied */
-	const char *user_agent;		       /* "s3mount/VERSION" */
+	/* Where the server says that the keys are not good any more: reads them again, at most once
+	 * a second. On the network thread; out is the store's. NULL: they cannot be. */
+	int (*reload)(void *context, struct credentials *out);
+	void *reload_context;
+	const char *user_agent; /* "s3mount/VERSION" */
 };
 
 /* Starts the network thread; no request is sent yet. Errors: malformed endpoint (-EINVAL), -ENOMEM.

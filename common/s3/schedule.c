@@ -128,6 +128,17 @@ static void settle_style(struct s3_call *call)
 	}
 }
 
+/* On the thread that signs. Takes over what new owns. */
+static void set_credentials(struct s3_store *store, const struct credentials *new)
+{
+	credentials_free(&store->credentials);
+	store->credentials = *new;
+	sigv4_signer_wipe(&store->signer);
+	store->signer.access_key = store->credentials.access_key;
+	store->signer.secret_key = store->credentials.secret_key;
+	store->credentials_version++;
+}
+
 /* A call that may still be under way must not see its credentials change: they are swapped here, on
  * the thread that signs. */
 static bool take_credentials(struct s3_store *store)
@@ -140,14 +151,48 @@ static bool take_credentials(struct s3_store *store)
 	pthread_mutex_unlock(&store->lock);
 	if (!new)
 		return false;
-	credentials_free(&store->credentials);
-	store->credentials = *new;
+	set_credentials(store, new);
 	free(new);
-	sigv4_signer_wipe(&store->signer);
-	store->signer.access_key = store->credentials.access_key;
-	store->signer.secret_key = store->credentials.secret_key;
-	store->credentials_version++;
 	return true;
+}
+
+/* Somebody may have written newer ones to where they came from. */
+static bool reload_credentials(struct s3_store *store)
+{
+	uint64_t now = http_now();
+	struct credentials new;
+
+	if (!store->reload || (store->reloaded && now - store->reloaded < NSEC_PER_SEC))
+		return false;
+	store->reloaded = now;
+	if (store->reload(store->reload_context, &new))
+		return false;
+	if (credentials_equal(&new, &store->credentials)) {
+		credentials_free(&new);
+		return false;
+	}
+	set_credentials(store, &new);
+	log_info("s3: newer keys from %s", store->credentials.source);
+	return true;
+}
+
+static bool renew_credentials(struct s3_call *call)
+{
+	struct s3_store *store = call->store;
+
+	return take_credentials(store) || call->credentials_version != store->credentials_version ||
+	       reload_credentials(store);
+}
+
+static void say_that_keys_are_old(struct s3_call *call)
+{
+	char said[sizeof(call->request->result.message)];
+
+	if (!call->request->result.code[0])
+		return;
+	memcpy(said, call->request->result.message, sizeof(said));
+	call_message(call, "%s (keys: %s, read again without finding newer ones)", said,
+		     call->store->credentials.source);
 }
 
 static void act(struct s3_call *call, const struct retry_decision *decision)
@@ -176,11 +221,12 @@ static void act(struct s3_call *call, const struct retry_decision *decision)
 		queue(call);
 		break;
 	case RETRY_CREDENTIALS:
-		if (take_credentials(store) ||
-		    call->credentials_version != store->credentials_version)
+		if (renew_credentials(call)) {
 			queue(call);
-		else
+		} else {
+			say_that_keys_are_old(call);
 			finish(call);
+		}
 		break;
 	case RETRY_STYLE: switch_style(call); break;
 	}

@@ -93,6 +93,9 @@ struct s3_store {
 	struct buf scratch;
 	struct credentials credentials;
 	unsigned credentials_version;
+	int (*reload)(void *context, struct credentials *out);
+	void *reload_context;
+	uint64_t reloaded; /* monotonic; 0: never */
 	char region[REGION_MAX];
 	enum endpoint_style style;
 	bool may_switch_style;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -105,6 +106,51 @@ static void newer_credentials_repeat_what_the_old_ones_could_not(void **state)
 	assert_string_equal(request.result.code, "ExpiredToken");
 	os_request_free_result(&request);
 	store_world_close(3);
+}
+
+static unsigned reloads;
+
+static int reload(void *context, struct credentials *out)
+{
+	*out = (struct credentials){
+		.access_key = strdup(context), .secret_key = strdup("S2"), .source = "the file"};
+	reloads++;
+	return 0;
+}
+
+static void keys_are_read_again_once_when_they_have_expired(void **state)
+{
+	static const struct script_step steps[] = {
+		{.expect = "Credential=AK/", .status = 403}, /* a HEAD: no code */
+		{.expect = "Credential=NEW/", .status = 200},
+		{.expect = "Credential=NEW/", .status = 400, .body = ERROR_BODY("ExpiredToken")},
+		{.expect = "Credential=NEW/", .status = 400, .body = ERROR_BODY("ExpiredToken")},
+	};
+	struct os_request request = {.op = OS_HEAD, .key = "k"};
+	struct objstore *store;
+	struct s3_config config;
+	struct error error = ERROR_INIT;
+
+	(void)state;
+	OPEN(steps);
+	reloads = 0;
+	config = store_world.config;
+	config.reload = reload;
+	config.reload_context = (void *)"NEW";
+	objstore_destroy(store_world.store);
+	assert_int_equal(s3_create(&store, loop_executor(store_world.loop), &config, &error), 0);
+	store_world.store = store;
+	assert_int_equal(store_world_run(&request), 0);
+	os_request_free_result(&request);
+	request = (struct os_request){.op = OS_DELETE, .key = "k"};
+	usleep(1100 * 1000); /* longer than what was read is taken for the newest */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_world_run(&request), -EACCES);
+		assert_non_null(strstr(request.result.message, "the file, read again"));
+		os_request_free_result(&request);
+	}
+	assert_int_equal(reloads, 2);
+	store_world_close(4);
 }
 
 static void a_redirect_elsewhere_is_not_followed(void **state)
@@ -396,6 +442,7 @@ int main(void)
 		cmocka_unit_test(another_region_is_signed_for_from_then_on),
 		cmocka_unit_test(a_wrong_clock_is_corrected_once),
 		cmocka_unit_test(newer_credentials_repeat_what_the_old_ones_could_not),
+		cmocka_unit_test(keys_are_read_again_once_when_they_have_expired),
 		cmocka_unit_test(a_redirect_elsewhere_is_not_followed),
 		cmocka_unit_test(the_other_style_is_tried_and_kept),
 		cmocka_unit_test(when_no_style_works_the_first_failure_is_told),

@@ -16,7 +16,8 @@
 struct vfs_handle {
 	struct inode *inode; /* busy reference */
 	int flags;
-	bool served; /* bytes were read through it */
+	bool served;	  /* bytes were read through it */
+	uint64_t version; /* of the inode at the open */
 	struct read_window window;
 };
 
@@ -28,6 +29,7 @@ static struct vfs_handle *handle_new(struct inode *inode, int flags)
 		return NULL;
 	handle->inode = inode_get(inode);
 	handle->flags = flags;
+	handle->version = inode->version;
 	inode->opens++;
 	if ((flags & O_ACCMODE) != O_RDONLY)
 		inode->writers++;
@@ -216,6 +218,18 @@ static int reserve_dirty(struct vfs *vfs, size_t len)
 	return err;
 }
 
+/* Others have replaced what the program may have read through this handle: what it writes into
+ * their version would be a mix of two, or take theirs away unseen. An append looks at nothing. */
+static bool is_outdated(const struct vfs_handle *handle)
+{
+	return handle->version != handle->inode->version;
+}
+
+static bool may_write(const struct vfs_handle *handle)
+{
+	return (handle->flags & O_APPEND) || !is_outdated(handle);
+}
+
 static ssize_t write_once(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset)
 {
 	struct inode *inode = handle->inode;
@@ -223,8 +237,12 @@ static ssize_t write_once(struct vfs_handle *handle, const void *data, size_t le
 	uint64_t sequence, old, start;
 	int err = reserve_dirty(vfs, len);
 
+	if (!err && !may_write(handle))
+		err = -ESTALE;
 	if (!err)
 		err = change_begin(inode, NODE_DIRTY_DATA);
+	if (!err && !may_write(handle))
+		err = -ESTALE; /* replaced while the rest of it came here */
 	if (err)
 		return err;
 	old = inode->content->size;
@@ -440,6 +458,8 @@ int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const 
 		err = remote_refresh(inode);
 	if (!err && (which & VFS_SET_SIZE)) {
 		err = inode->directory ? -EISDIR : revalidate(inode, -1);
+		if (!err && handle && is_outdated(handle))
+			err = -ESTALE;
 		if (!err)
 			err = file_truncate(inode, (uint64_t)values->st_size);
 	}

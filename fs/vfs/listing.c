@@ -73,10 +73,9 @@ static void confirm_file(struct listing *listing, struct inode *child, const str
 		return;
 	}
 	if (!same) {
-		if (child->content) {
+		if (child->content)
 			inode_drop_content(child);
-			child->version++;
-		}
+		child->version++;
 		free(child->target);
 		child->target = NULL;
 	}

@@ -26,10 +26,9 @@ void remote_apply(struct inode *inode, const struct os_result *result)
 	uint32_t type = inode->attributes.mode & S_IFMT;
 
 	if (!same && !inode->directory) {
-		if (inode->content) {
+		if (inode->content)
 			inode_drop_content(inode);
-			inode->version++;
-		}
+		inode->version++;
 		free(inode->target);
 		inode->target = NULL;
 	}

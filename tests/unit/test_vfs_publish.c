@@ -118,6 +118,40 @@ static void with_conflict_overwrite_the_last_writer_wins(struct core_world *worl
 	assert_int_equal(world->memory->bucket.object_count, 1);
 }
 
+/* What was read through an open file is of a version that is not there any more: neither a mix of
+ * the two is made, nor is the newer one replaced by what is based on the older. */
+static void a_file_that_was_replaced_since_its_open_is_not_written_to(struct core_world *world)
+{
+	struct core_node *one = &world->nodes[0], *two = &world->nodes[1];
+	struct stat size = {.st_size = 0}, st;
+	struct vfs_handle *handle, *end;
+	char data[64];
+
+	core_start(two);
+	assert_int_equal(core_put(one, "f", "first"), 0);
+	assert_int_equal(core_open(one, "f", O_RDWR, &handle), 0);
+	assert_int_equal(core_open(one, "f", O_WRONLY | O_APPEND, &end), 0);
+	assert_int_equal(vfs_read(handle, data, sizeof(data), 0), 5);
+	assert_int_equal(core_put(two, "f", "second, longer"), 0);
+	core_sleep(world, 5 * NSEC_PER_SEC);
+	assert_int_equal(core_stat(one, "f", &st), 0);
+	assert_int_equal(st.st_size, 14);
+	assert_int_equal(vfs_write(handle, "FIRST", 5, 0), -ESTALE);
+	assert_int_equal(
+		vfs_setattr(one->vfs, core_ino(one, "f"), handle, &size, VFS_SET_SIZE, &st),
+		-ESTALE);
+	core_drain(one);
+	core_assert_object(world, "f", "second, longer");
+	assert_int_equal(vfs_write(end, "+", 1, 0), 1);
+	assert_int_equal(core_close(one, end), 0);
+	assert_int_equal(core_close(one, handle), 0);
+	core_assert_object(world, "f", "second, longer+");
+	assert_int_equal(core_open(one, "f", O_RDWR, &handle), 0);
+	assert_int_equal(core_write(handle, "S", 0), 0);
+	assert_int_equal(core_close(one, handle), 0);
+	core_assert_object(world, "f", "Second, longer+");
+}
+
 static void two_nodes_that_change_one_file_lose_nothing(struct core_world *world)
 {
 	struct core_node *one = &world->nodes[0], *two = &world->nodes[1];
@@ -410,6 +444,7 @@ int main(void)
 		CORE_TEST(the_handle_stays_with_the_copy_that_lost),
 		CORE_TEST(with_conflict_fail_nothing_is_replaced_or_lost),
 		CORE_TEST(with_conflict_overwrite_the_last_writer_wins),
+		CORE_TEST(a_file_that_was_replaced_since_its_open_is_not_written_to),
 		CORE_TEST(two_nodes_that_change_one_file_lose_nothing),
 		CORE_TEST(close_to_open_between_nodes),
 		CORE_TEST(replies_that_are_lost_cost_nothing_but_requests),

@@ -82,7 +82,8 @@ static void fetch_done(struct os_request *request)
 	mark_progress(fetch);
 	if (request->result.err && request->result.err != -ECANCELED) {
 		content->failures++;
-		content->failure = request->result.err;
+		/* Ranges lie within the version: some servers look at them before If-Match. */
+		content->failure = request->result.err == -ERANGE ? -ESTALE : request->result.err;
 	}
 	/* Its range was added as one piece and may only have been merged: splitting it may lack
 	 * memory, and then nobody could ever fetch the rest. */

@@ -132,6 +132,20 @@ static void reads_end_at_the_end(struct core_world *world)
 	core_assert_file(world->node, "empty", "");
 }
 
+/* versitygw answers 416 before it looks at If-Match. */
+static void a_range_that_is_not_there_means_another_version(struct core_world *world)
+{
+	struct vfs_handle *handle;
+	char data[16];
+
+	core_put_pattern(world, "f", 20 * MIB, 1);
+	assert_int_equal(core_open(world->node, "f", O_RDONLY, &handle), 0);
+	objstore_memory_fail(world->memory, OS_GET, 1, -ERANGE, FAULT_BEFORE);
+	assert_int_equal(vfs_read(handle, data, sizeof(data), 0), sizeof(data));
+	objstore_memory_fail(world->memory, OS_GET, 1, -ERANGE, FAULT_BEFORE);
+	assert_int_equal(vfs_read(handle, data, sizeof(data), 15 * MIB), -ESTALE);
+}
+
 static void a_reader_never_sees_two_versions_mixed(struct core_world *world)
 {
 	struct vfs_handle *handle;
@@ -321,6 +335,7 @@ int main(void)
 		CORE_TEST(a_reader_that_jumps_gets_little_more_than_it_asks_for),
 		CORE_TEST(many_readers_of_one_file_share_its_requests),
 		CORE_TEST(reads_end_at_the_end),
+		CORE_TEST(a_range_that_is_not_there_means_another_version),
 		CORE_TEST(a_reader_never_sees_two_versions_mixed),
 		CORE_TEST(a_reader_that_has_seen_nothing_yet_gets_the_new_version),
 		CORE_TEST(a_file_that_others_remove_is_stale_for_its_readers),

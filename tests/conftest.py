@@ -30,6 +30,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "limit(seconds): time limit of the test (default 180)")
+    config.addinivalue_line("markers", "servers(name, ..): the only servers that the test is about")
     names = config.getoption("--servers").split(",")
     unknown = set(names) - set(servers.SERVERS)
     if unknown:
@@ -40,6 +41,17 @@ def pytest_generate_tests(metafunc):
     if "server_name" in metafunc.fixturenames:
         names = metafunc.config.getoption("--servers").split(",")
         metafunc.parametrize("server_name", names, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """A test that is about some servers is not there on the others."""
+    def is_about(item):
+        marker = item.get_closest_marker("servers")
+        return marker is None or item.callspec.params["server_name"] in marker.args
+    others = [item for item in items if not is_about(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if is_about(item)]
 
 
 def pytest_sessionstart(session):

@@ -44,6 +44,10 @@ def pwrite_all(fd, data, offset):
         done += os.pwrite(fd, data[done:], offset + done)
 
 
+def read_all(fd):
+    return b"".join(iter(lambda: os.read(fd, MIB), b""))
+
+
 def read_file(path):
     with open(path, "rb") as file:
         return file.read()

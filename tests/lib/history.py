@@ -138,29 +138,22 @@ class Manifest:
         return [json.loads(line) for line in text.splitlines()], offset + len(text)
 
     def explain(self, paths):
-        """The last steps of these names and of what they were called before, for whoever has to find out."""
+        """The last steps of these names, by what they were called at the time, for whoever has to find out."""
         lines, _ = self.read(0)
-        names, shown = set(paths), []
-        handles, numbers = set(), set()
+        names, handles, shown = set(paths), set(), []
         for line in reversed(lines):
-            old, new = line.get("old"), line.get("new")
-            about = bool(names & {line.get("path"), old, new}) or line.get("handle") in handles
-            for name in [name for name in names if new and (name + "/").startswith(new + "/")]:
-                names.add(old + name[len(new):])
-                about = True
-            if about and "path" in line and "handle" in line:
-                handles.add(line["handle"])
-            if about:
-                numbers.add(line["n"])
-        for line in lines:
-            about = names & {line.get("path")} and "handle" in line
-            if about:
-                handles.add(line["handle"])
-            if line.get("n") in numbers or line.get("handle") in handles:
+            new = line.get("new")
+            moved = {name for name in names if new and (name + "/").startswith(new + "/")}
+            names = names - moved | {line["old"] + name[len(new):] for name in moved}
+            if moved or line.get("path") in names or line.get("old") in names or line.get("handle") in handles:
                 shown.append(line)
-                numbers.add(line["n"])
-            elif line.get("done") in numbers and line["errno"] is not None or "round" in line:
+                handles |= {line.get("handle")} - {None}
+            elif "round" in line or line.get("errno"):
                 shown.append(line)
+        # A handle is met from its end, and named at its beginning: once more for what lies between.
+        seen = {line.get("n") for line in shown}
+        shown += [line for line in lines if line.get("handle") in handles and line["n"] not in seen]
+        shown = [line for line in lines if line in shown[-4 * EXPLAIN_STEPS:] or line in shown[:4 * EXPLAIN_STEPS]]
         return "\n".join(json.dumps(line) for line in shown[-EXPLAIN_STEPS:])
 
 

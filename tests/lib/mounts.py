@@ -25,8 +25,9 @@ class MountFailed(Exception):
 class Mount:
     living = []
 
-    def __init__(self, server, bucket, options=(), prefix=None, environment=None, cache=None, name=None):
-        """options: extra -o words; environment: instead of the server's credentials."""
+    def __init__(self, server, bucket, options=(), prefix=None, environment=None, cache=None, name=None,
+                 node=None):
+        """options: extra -o words; environment: instead of the server's credentials; node: its host name."""
         self.server = server
         self.source = getattr(bucket, "name", bucket) + (f":{prefix}" if prefix else "")
         WORK.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,7 @@ class Mount:
         os.makedirs(self.cache, exist_ok=True)
         self.options = list(options)
         self.environment = environment
+        self.node = node
         self.process = None
         Mount.living.append(self)
 
@@ -60,7 +62,10 @@ class Mount:
 
     def start(self, *flags):
         """Without waiting for anything."""
-        self.process = Process(self.command("-f", *flags), self.log, self.child_environment(), cwd="/")
+        command = self.command("-f", *flags)
+        if self.node:
+            command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.node, *command]
+        self.process = Process(command, self.log, self.child_environment(), cwd="/")
 
     def mount(self, *flags):
         self.start(*flags)

@@ -143,6 +143,10 @@ class Bucket:
     def uploads(self):
         return self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
 
+    def parts(self, upload):
+        return self.client.list_parts(Bucket=self.name, Key=upload["Key"],
+                                      UploadId=upload["UploadId"]).get("Parts", [])
+
     def delete(self, *keys):
         for first in range(0, len(keys), 1000):
             batch = [{"Key": key} for key in keys[first:first + 1000]]

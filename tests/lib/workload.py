@@ -22,8 +22,8 @@ CLEANLY, UNEXPECTEDLY = 0, 3
 class Writer:
     """One program: names that begin with its own word, in the mount's root and in directories of its own."""
 
-    def __init__(self, directory, word, s3, large=0.004):
-        self.word, self.large = word, large
+    def __init__(self, directory, word, s3, worker=None):
+        self.word, self.worker = word, worker or Worker
         self.state = history.State(s3)
         self.manifest = history.Manifest(os.path.join(directory, f"manifest-{word}"))
         self.offset = 0
@@ -40,7 +40,7 @@ class Writer:
                 for number in (signal.SIGALRM, signal.SIGINT):
                     signal.signal(number, signal.SIG_DFL)
                 os.chdir(root)
-                status = Worker(self, seed).run()
+                status = self.worker(self, seed).run()
             except BaseException:  # pylint: disable=broad-except  # a child must not return
                 traceback.print_exc()
             finally:
@@ -74,6 +74,10 @@ class Writer:
 class Worker:
     """The child's part."""
 
+    WEIGHTS = {"create": 14, "append": 8, "overwrite": 8, "rename": 6, "replace": 5, "unlink": 6, "rename_dir": 2}
+    WEIGHT = 3  # of other jobs
+    LARGE = 0.004  # of files
+
     def __init__(self, writer, seed):
         self.writer, self.state, self.manifest = writer, writer.state, writer.manifest
         self.random = random.Random(seed)
@@ -84,15 +88,13 @@ class Worker:
 
     def run(self):
         jobs = [getattr(self, name) for name in dir(self) if name.startswith("job_")]
-        weights = [getattr(self, "WEIGHTS").get(job.__name__[4:], 3) for job in jobs]
+        weights = [self.WEIGHTS.get(job.__name__[4:], self.WEIGHT) for job in jobs]
         try:
             while True:
                 self.random.choices(jobs, weights)[0]()
         except OSError as error:
             self.manifest.after(error.errno or -1)
         return CLEANLY
-
-    WEIGHTS = {"create": 14, "append": 8, "overwrite": 8, "rename": 6, "replace": 5, "unlink": 6, "rename_dir": 2}
 
     def step(self, op, call, **fields):
         """Written down, made, written down."""
@@ -125,7 +127,7 @@ class Worker:
                 return path
 
     def size(self):
-        if self.random.random() < self.writer.large:
+        if self.random.random() < self.LARGE:
             return self.random.randint(*LARGE)
         return self.random.randint(*self.random.choice(SIZES))
 
@@ -264,3 +266,11 @@ class Worker:
             new = self.new_name("d")
             if not new.startswith(path + "/"):
                 self.step("rename", lambda: os.rename(path, new), old=path, new=new)
+
+
+class Mover(Worker):
+    """Renames directories with what is below them, again and again."""
+
+    WEIGHTS = {"rename_dir": 8, "create": 8, "mkdir": 3, "append": 1, "unlink": 1}
+    WEIGHT = 0
+    LARGE = 0

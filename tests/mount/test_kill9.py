@@ -112,18 +112,13 @@ class Trial:
             if wrong := history.difference(writer.state.seen(), found):
                 self.fail(writer, "the bucket", wrong)
         assert all(any(writer.owns(key) for writer in self.writers) for key in keys), keys
-        assert self.bucket.uploads() == []
+        # A crash between CreateMultipartUpload and its reply leaves one that nobody knows of, and that is empty.
+        assert not [upload["Key"] for upload in self.bucket.uploads() if self.bucket.parts(upload)]
 
 
-@pytest.mark.limit(3600)
-@pytest.mark.parametrize("options", OPTIONS)
-def test_nothing_acknowledged_is_lost_in_many_crashes(bucket, make_mount, server, options):
-    print(f"repeat with S3MOUNT_TEST_SEED={SEED} S3MOUNT_TEST_ROUNDS={ROUNDS}")
-    mount = make_mount(bucket, options.split(","))
-    writers = [workload.Writer(mount.base, f"w{number}", s3_steps(options)) for number in range(3)]
-    trial = Trial(mount, bucket, writers, f"{SEED}/{options}")
+def crash_again_and_again(mount, bucket, writers, rounds, seed):
+    trial = Trial(mount, bucket, writers, seed)
     start = time.monotonic()
-    rounds = rounds_on(server, len(OPTIONS))
     for number in range(rounds):
         trial.load_and_crash()
         if number % 3 == 0:
@@ -135,4 +130,24 @@ def test_nothing_acknowledged_is_lost_in_many_crashes(bucket, make_mount, server
     trial.check_bucket()
     steps = sum(writer.steps for writer in writers)
     print(f"{rounds} rounds, {trial.crashes} crashes, {steps} steps in {time.monotonic() - start:.0f} s")
-    assert steps > 20 * rounds, "there was no load to speak of"
+    return steps / rounds
+
+
+@pytest.mark.limit(3600)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_nothing_acknowledged_is_lost_in_many_crashes(bucket, make_mount, server, options):
+    print(f"repeat with S3MOUNT_TEST_SEED={SEED} S3MOUNT_TEST_ROUNDS={ROUNDS}")
+    mount = make_mount(bucket, options.split(","))
+    writers = [workload.Writer(mount.base, f"w{number}", s3_steps(options)) for number in range(3)]
+    steps = crash_again_and_again(mount, bucket, writers, rounds_on(server, len(OPTIONS)), f"{SEED}/{options}")
+    assert steps > 20, "there was no load to speak of"
+
+
+@pytest.mark.limit(3600)
+def test_a_tree_that_is_renamed_is_at_one_place_after_many_crashes(bucket, make_mount, server):
+    print(f"repeat with S3MOUNT_TEST_SEED={SEED} S3MOUNT_TEST_ROUNDS={ROUNDS}")
+    mount = make_mount(bucket, ["close=local"])
+    writers = [workload.Writer(mount.base, f"w{number}", s3_steps("close=local"), workload.Mover)
+               for number in range(2)]
+    steps = crash_again_and_again(mount, bucket, writers, rounds_on(server, len(OPTIONS)), f"{SEED}/tree")
+    assert steps > 5, "there was no load to speak of"

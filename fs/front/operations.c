@@ -74,7 +74,7 @@ void operation_entry(const struct operations_context *context, const struct stat
 	};
 }
 
-static struct vfs_caller caller(fuse_req_t req)
+struct vfs_caller operation_caller(fuse_req_t req)
 {
 	const struct fuse_ctx *context = fuse_req_ctx(req);
 
@@ -100,7 +100,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct operations_context *context = operation_begin(req);
 	struct fuse_entry_param none = {.entry_timeout = context->timeout};
 	struct stat attributes;
-	int err = vfs_lookup(context->vfs, caller(req), parent, name, &attributes);
+	int err = vfs_lookup(context->vfs, operation_caller(req), parent, name, &attributes);
 
 	context->result = err;
 	if (err == -ENOENT)
@@ -198,7 +198,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 {
 	struct operations_context *context = operation_begin(req);
 	struct stat attributes;
-	int err = vfs_make(context->vfs, caller(req), parent, name, mode, rdev, target,
+	int err = vfs_make(context->vfs, operation_caller(req), parent, name, mode, rdev, target,
 			   &attributes);
 
 	reply_entry(req, context, err, &attributes);
@@ -257,8 +257,8 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	struct fuse_entry_param entry;
 	struct vfs_handle *handle;
 	struct stat attributes;
-	int err = vfs_create(context->vfs, caller(req), parent, name, mode, info->flags, &handle,
-			     &attributes);
+	int err = vfs_create(context->vfs, operation_caller(req), parent, name, mode, info->flags,
+			     &handle, &attributes);
 
 	if (err) {
 		operation_error(req, err);
@@ -279,7 +279,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	struct operations_context *context = operation_begin(req);
 	struct vfs_handle *handle;
 	bool keep_cache, kills = context->kills_privileges;
-	int err = vfs_open(context->vfs, caller(req), ino, info->flags, &handle, &keep_cache);
+	int err = vfs_open(context->vfs, operation_caller(req), ino, info->flags, &handle,
+			   &keep_cache);
 
 	if (!err && kills) {
 		err = vfs_drop_privileges(context->vfs, ino);
@@ -376,8 +377,6 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_statfs(req, &out);
 }
 
-/* No getxattr and its kin: libfuse answers ENOSYS, and the kernel then never asks again, which
- * saves a round trip for security.capability on every write. */
 const struct fuse_lowlevel_ops operations = {
 	.init = op_init,
 	.lookup = op_lookup,
@@ -406,5 +405,9 @@ const struct fuse_lowlevel_ops operations = {
 	.releasedir = op_releasedir,
 	.fsyncdir = op_fsyncdir,
 	.statfs = op_statfs,
+	.setxattr = op_setxattr,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.removexattr = op_removexattr,
 	.ioctl = op_ioctl,
 };

@@ -38,6 +38,14 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
 	      struct fuse_file_info *info, unsigned flags, const void *input, size_t input_size,
 	      size_t output_size);
 
+/* internal: operations_xattr.c */
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags);
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+struct vfs_caller operation_caller(fuse_req_t req);
 /* Lets the signal that interrupts the caller end this fiber's interruptible waits. */
 struct operations_context *operation_begin(fuse_req_t req);
 void operation_error(fuse_req_t req, int err); /* replies; err: 0 or a negative errno */

@@ -41,6 +41,7 @@ int conflict_keep_both(struct inode *inode, const char *foreign_etag)
 		return err;
 	}
 	parent->directory->listed_at = 0;
+	state_mark_conflict(inode);
 	inode->remote = REMOTE_ABSENT;
 	inode_set_etag(inode, NULL);
 	if (inode->content)

@@ -54,12 +54,28 @@ static void note_write_error(struct inode *inode, int err)
 				  "a write to the cache failed; no more writes are accepted");
 }
 
+/* What changes is not the program any more that was given capabilities, whoever changes it. The
+ * kernel does not see to that in all cases (file_remove_privs is not called for FOPEN_DIRECT_IO).
+ */
+static int drop_capability(struct inode *inode)
+{
+	int err;
+
+	if (!xattr_grants_capability(inode))
+		return 0;
+	err = change_begin(inode, NODE_DIRTY_ATTR);
+	if (err)
+		return err;
+	xattr_drop_capability(inode);
+	return change_attributes_end(inode);
+}
+
 int file_truncate(struct inode *inode, uint64_t size)
 {
 	struct journal *journal = inode->vfs->env->journal;
 	uint64_t old, sequence;
 	bool emptied = false;
-	int err = size > OBJECT_MAX ? -EFBIG : 0;
+	int err = size > OBJECT_MAX ? -EFBIG : drop_capability(inode);
 
 	if (!err && size == 0 && !inode->vfs->config.read_only) {
 		err = start_empty(inode);
@@ -240,6 +256,8 @@ static ssize_t write_once(struct vfs_handle *handle, const void *data, size_t le
 	if (!err && !may_write(handle))
 		err = -ESTALE;
 	if (!err)
+		err = drop_capability(inode);
+	if (!err)
 		err = change_begin(inode, NODE_DIRTY_DATA);
 	if (!err && !may_write(handle))
 		err = -ESTALE; /* replaced while the rest of it came here */
@@ -372,8 +390,8 @@ static int64_t from_timespec(struct timespec time)
 	return time.tv_sec * (int64_t)NSEC_PER_SEC + time.tv_nsec;
 }
 
-/* The bits that go when the file changes hands or content. Set-gid without group execution means
- * mandatory locking, not privilege. */
+/* The bits that go when the file changes hands or content (should_remove_suid). Set-gid without
+ * group execution means mandatory locking, not privilege. */
 static uint32_t privileges(const struct inode *inode)
 {
 	uint32_t mode = inode->attributes.mode;
@@ -394,8 +412,12 @@ static void set_attributes(struct inode *inode, const struct stat *values, unsig
 		attributes->uid = values->st_uid;
 	if (which & VFS_SET_GID)
 		attributes->gid = values->st_gid;
+	if (which & VFS_SET_MODE)
+		xattr_follow_mode(inode);
 	if (which & VFS_CLEAR_SUID)
 		attributes->mode &= ~privileges(inode);
+	if (which & (VFS_SET_UID | VFS_SET_GID))
+		xattr_drop_capability(inode);
 	if (which & VFS_SET_ATIME)
 		attributes->atime = from_timespec(values->st_atim);
 	if (which & VFS_SET_ATIME_NOW)
@@ -407,6 +429,18 @@ static void set_attributes(struct inode *inode, const struct stat *values, unsig
 	attributes->ctime = now;
 }
 
+int change_attributes_end(struct inode *inode)
+{
+	int err;
+
+	change_note(inode, NODE_DIRTY_ATTR);
+	err = change_wait(inode, change_journal(inode));
+	/* A file that is open for writing takes them along when it is closed. */
+	if (!(inode->dirty & NODE_DIRTY_DATA) || inode->writers == 0)
+		publish_soon(inode, ATTRIBUTES_DELAY);
+	return err;
+}
+
 static int change_attributes(struct inode *inode, const struct stat *values, unsigned which)
 {
 	int err = change_begin(inode, NODE_DIRTY_ATTR);
@@ -414,12 +448,7 @@ static int change_attributes(struct inode *inode, const struct stat *values, uns
 	if (err)
 		return err;
 	set_attributes(inode, values, which);
-	change_note(inode, NODE_DIRTY_ATTR);
-	err = change_wait(inode, change_journal(inode));
-	/* A file that is open for writing takes them along when it is closed. */
-	if (!(inode->dirty & NODE_DIRTY_DATA) || inode->writers == 0)
-		publish_soon(inode, ATTRIBUTES_DELAY);
-	return err;
+	return change_attributes_end(inode);
 }
 
 /* The root has no key: its attributes are this node's, kept in the journal. */

@@ -109,7 +109,7 @@ static void inode_free(struct inode *inode)
 	os_meta_free(&inode->meta);
 	os_meta_free(&inode->headers);
 	free(inode->content_type);
-	free(inode->error_text);
+	free(inode->failure_text);
 	free(inode->target);
 	free(inode->etag);
 	free(inode->name);

@@ -126,7 +126,9 @@ struct inode {
 	bool stream_pumping, stream_closing, stream_failed;
 	uint64_t stream_reach; /* where the newest write began: what is below is probably final */
 	int error;	       /* returned at the next fsync or close, once */
-	char *error_text;
+	/* Of the newest attempt to publish, while retries > 0; text may be NULL. */
+	int failure;
+	char *failure_text;
 };
 
 /* inode.c */
@@ -205,7 +207,22 @@ int inode_keep_for_readers(struct inode *inode);
 uint64_t inode_orphan(struct inode *inode);
 /* Takes the name away, in S3 first. */
 int name_remove(struct inode *inode);
+/* xattr.c: of what the attributes say, when they change; change_begin came before */
+bool xattr_grants_capability(const struct inode *inode);
+void xattr_drop_capability(struct inode *inode);
+void xattr_follow_mode(struct inode *inode); /* the ACL says what the mode says */
+/* state.c: what became of a file */
+#define STATE_PREFIX  "user.s3mount."
+#define META_CONFLICT "s3mount-conflict" /* in the metadata of a conflict copy: who, when, base */
+/* The value of an attribute that begins with STATE_PREFIX. Errors: -ENODATA. */
+int state_get(const struct inode *inode, const char *name, struct buf *out);
+void state_note_failure(struct inode *inode, int err, const char *text);
+/* The file is about to become the copy of what lost against another writer; etag is still that of
+ * the version that it was based on. */
+void state_mark_conflict(struct inode *inode);
 /* file.c */
+/* After a change of attributes that change_begin allowed: journals it, and publishes it soon. */
+int change_attributes_end(struct inode *inode);
 void handle_attach(struct inode *inode, int flags,
 		   struct vfs_handle **out); /* NULL: out of memory */
 int file_truncate(struct inode *inode, uint64_t size);

@@ -124,7 +124,7 @@ static int load_node(void *context, const struct journal_node *node, const struc
 	if (node->ino == VFS_ROOT) {
 		vfs->root->attributes = node->attributes;
 		vfs->root->persisted = true;
-		return 0;
+		return node->meta ? os_meta_copy(&vfs->root->meta, node->meta) : 0;
 	}
 	if (owed && !(node->flags & NODE_UNLINKED))
 		give_way(load, parent, node->name);

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "fs/upload/multipart.h"
 #include "fs/vfs/inode.h"
+#include "fs/vfs/xattr_codec.h"
 
 enum { PUBLISH_PARALLEL = 16, SCAN_MAX = 64 };
 #define ATTRIBUTES_LATER (NSEC_PER_SEC / 2)
@@ -263,13 +264,28 @@ static void publish_attributes(struct inode *inode, const char *key, struct uplo
 	free(type);
 }
 
+/* Attributes as we have them, extended ones as well, on top of that version. */
+static void rebase_on(struct inode *inode, const struct os_result *head)
+{
+	const char *ours = os_meta_get(&inode->meta, META_XATTR);
+	struct attributes wanted = inode->attributes;
+	char *xattr = string_copy(ours);
+
+	if (ours && !xattr)
+		return; /* the next attempt may find memory */
+	remote_apply(inode, head);
+	inode->attributes = wanted;
+	os_meta_set(&inode->meta, META_XATTR, xattr);
+	free(xattr);
+	change_journal(inode);
+}
+
 /* The version that we based on is not there any more, and we only meant to change attributes: they
  * are put on top of the version that is. */
 static int rebase_attributes(struct inode *inode, const char *key, struct upload_outcome *outcome)
 {
 	struct vfs *vfs = inode->vfs;
 	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
-	struct attributes wanted;
 	const char *put_id;
 	int err = env_s3(vfs->env, &head);
 
@@ -283,10 +299,7 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 			inode->dirty &= ~(unsigned)NODE_DIRTY_ATTR;
 			take_published(inode, outcome, head.result.size);
 		} else if (!(inode->dirty & NODE_DIRTY_DATA)) {
-			wanted = inode->attributes;
-			remote_apply(inode, &head.result);
-			inode->attributes = wanted;
-			change_journal(inode);
+			rebase_on(inode, &head.result);
 		}
 	}
 	os_request_free_result(&head);
@@ -400,6 +413,7 @@ static void note_failure(struct inode *inode, const struct upload_outcome *outco
 		vfs_report(vfs, inode, outcome->err, text);
 	if (inode->retries < 100)
 		inode->retries++;
+	state_note_failure(inode, outcome->err, text);
 	if (!heals) {
 		inode->error = outcome->err;
 		delay = RETRY_HOPELESS;

@@ -134,6 +134,8 @@ static int copy_file(struct rename *rename)
 	env_put_id(vfs->env, put_id);
 	snprintf(ids, sizeof(ids), "%s%s", put_id, job.source_etag);
 	job.target_etag = target && target->etag ? target->etag : "";
+	/* Who renames a conflict copy has decided what it is. */
+	os_meta_set(&source->meta, META_CONFLICT, NULL);
 	err = os_meta_copy(&meta, &source->meta);
 	if (!err)
 		err = os_meta_set(&meta, META_PUT_ID, put_id);
@@ -175,6 +177,7 @@ static int rename_local(struct rename *rename)
 		if (source->content)
 			source->content->base_len = 0;
 	}
+	os_meta_set(&source->meta, META_CONFLICT, NULL);
 	replace_target(rename);
 	err = move_inode(rename);
 	return err ? err : change_wait(source, change_journal(source));

@@ -71,17 +71,28 @@ enum {
 	VFS_SET_MTIME = 32,
 	VFS_SET_ATIME_NOW = 64,
 	VFS_SET_MTIME_NOW = 128,
-	/* With a chown, or a truncation by somebody without the right to keep the bits:
-	 * vfs_drop_privileges. */
+	/* With a chown, or a truncation by somebody without the right: vfs_drop_privileges. */
 	VFS_CLEAR_SUID = 256,
 };
 /* handle: the open file the call came through, or NULL. */
 int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const struct stat *values,
 		unsigned which, struct stat *out);
-/* Before a write: takes away what would make the file run as somebody else: set-uid, set-gid where
- * the group may execute, and security.capability (should_remove_suid, fs/inode.c of Linux). Costs
- * nothing where there is nothing of it. */
+/* Before a write by somebody without the right to keep them: takes away set-uid, and set-gid where
+ * the group may execute (should_remove_suid, fs/inode.c of Linux). Costs nothing where there is
+ * neither. security.capability goes with every change of content or owner, unasked. */
 int vfs_drop_privileges(struct vfs *vfs, uint64_t ino);
+
+/* Extended attributes (xattr(7)). Counts of bytes, also with size 0, which asks for the count
+ * alone. Names that begin with user.s3mount. say what became of a file; they are not listed, and
+ * cannot be set (-EPERM). Errors besides: -ENODATA, -ERANGE, -EEXIST and -ENODATA by flags, -E2BIG
+ * and -ENOSPC when an object's metadata cannot hold it, alone or beside the others; -EIO when
+ * somebody else's cannot be read and would be lost. */
+ssize_t vfs_getxattr(struct vfs *vfs, uint64_t ino, const char *name, void *value, size_t size);
+ssize_t vfs_listxattr(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, char *list,
+		      size_t size); /* names, each with its NUL */
+int vfs_setxattr(struct vfs *vfs, uint64_t ino, const char *name, const void *value, size_t len,
+		 int flags); /* flags: setxattr(2) */
+int vfs_removexattr(struct vfs *vfs, uint64_t ino, const char *name);
 
 /* Directories, symlinks (target), special files, and files that are not opened. */
 int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,

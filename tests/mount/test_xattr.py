@@ -303,6 +303,59 @@ def test_we_read_what_s3fs_wrote(s3fs, mount):
     assert read_file(mount / "file") == b"x"
 
 
+# What became of a file
+
+
+def state(path, name):
+    """As a script asks for it."""
+    done = subprocess.run(["getfattr", "--only-values", "-n", f"user.s3mount.{name}", path], capture_output=True,
+                          text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def test_the_state_of_a_file_is_told(bucket, make_mount):
+    mount = make_mount(bucket, ["close=local"])
+    fd = os.open(mount / "file", os.O_RDWR | os.O_CREAT, 0o644)
+    os.write(fd, bytes(5000))
+    # A child that is started would close its copy of fd, which publishes.
+    assert os.getxattr(mount / "file", "user.s3mount.state") == b"dirty"
+    assert os.getxattr(mount / "file", "user.s3mount.pending") == b"5000"
+    for name in ("etag", "error", "conflict"):
+        with fails_with(errno.ENODATA):
+            os.getxattr(mount / "file", f"user.s3mount.{name}")
+    os.close(fd)
+    mount.sync()
+    assert (state(mount / "file", "state"), state(mount / "file", "pending")) == ("clean", "0")
+    assert state(mount / "file", "error") is None
+    assert state(mount / "file", "etag") == bucket.head("file")["ETag"].strip('"')
+    for name in ("state", "xyz"):
+        for change in (lambda attribute: os.setxattr(mount / "file", attribute, b"x"),
+                       lambda attribute: os.removexattr(mount / "file", attribute)):
+            with fails_with(errno.EPERM):
+                change(f"user.s3mount.{name}")
+
+
+def test_a_conflict_copy_says_so_and_its_copies_do_not(bucket, make_mount):
+    mount = make_mount(bucket)
+    write_file(mount / "file", b"base")
+    base = bucket.head("file")["ETag"].strip('"')
+    fd = os.open(mount / "file", os.O_WRONLY)
+    os.write(fd, b"ours")
+    bucket.put("file", b"theirs")
+    with fails_with(errno.ESTALE):
+        os.close(fd)
+    mount.sync()
+    name, = (key for key in bucket.keys() if key.startswith("file.conflict-"))
+    assert state(mount / name, "state") == "conflict"
+    mark = bucket.head(name)["Metadata"]["s3mount-conflict"]
+    assert state(mount / name, "conflict") == mark
+    assert re.fullmatch(rf"node={re.escape(os.uname().nodename)} time=\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ base={base}",
+                        mark)
+    subprocess.run(["cp", "-a", mount / name, mount / "copy"], check=True)
+    assert (state(mount / "copy", "conflict"), state(mount / "copy", "state")) == (None, "clean")
+    assert os.listxattr(mount / "copy") == os.listxattr(mount / name) == []
+
+
 # What is asked of whom
 
 

@@ -343,6 +343,47 @@ int content_write(struct content *content, const void *data, size_t len, uint64_
 	return err;
 }
 
+int content_zero(struct content *content, uint64_t start, uint64_t end)
+{
+	int err;
+
+	content->pins++;
+	content_stop_fetches(content, start, end);
+	if (end > content->size) /* cut while this waited */
+		end = content->size;
+	if (start > end)
+		start = end;
+	err = blob_ensure(content->blob);
+	if (!err && content->snapshot)
+		err = snapshot_preserve(content->snapshot, start, end);
+	if (!err)
+		err = content->cache->env->disk->ops->punch(content->blob->file, start, end);
+	if (!err)
+		err = extent_add(&content->valid, start, end);
+	if (!err)
+		err = extent_add(&content->changed, start, end);
+	content_account(content);
+	content->pins--;
+	content_touch(content);
+	return err;
+}
+
+int content_seek(struct content *content, uint64_t offset, bool hole, uint64_t *out)
+{
+	const struct disk_ops *ops = content->cache->env->disk->ops;
+	int err;
+
+	*out = hole ? content->size : offset;
+	if (!ops->seek || !content_is_complete(content))
+		return 0;
+	err = blob_ensure(content->blob);
+	if (!err)
+		err = ops->seek(content->blob->file, offset, hole, out);
+	if (!err && *out > content->size)
+		*out = content->size;
+	return err;
+}
+
 int content_fill(struct content *content, const void *data, size_t len)
 {
 	int err = blob_ensure(content->blob);

@@ -87,6 +87,11 @@ int content_hydrate(struct content *content, const struct content_origin *origin
 		    uint64_t end);
 /* In a fiber (waits for overlapping fetches to end). Errors: of the disk. */
 int content_write(struct content *content, const void *data, size_t len, uint64_t offset);
+/* The same with zeros, which take no space. Not past the end of the file. */
+int content_zero(struct content *content, uint64_t start, uint64_t end);
+/* Where the next data or hole begins, from an offset inside the file. A hole is known as such only
+ * in a complete content; what is missing is data. Errors: -ENXIO no data follows; of the disk. */
+int content_seek(struct content *content, uint64_t offset, bool hole, uint64_t *out);
 /* All bytes of the origin at once: a clean content without fetches becomes complete. Does not wait.
  */
 int content_fill(struct content *content, const void *data, size_t len);

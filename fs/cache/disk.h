@@ -10,6 +10,7 @@
 #ifndef FS_CACHE_DISK_H
 #define FS_CACHE_DISK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -32,6 +33,9 @@ struct disk_ops {
 	int (*punch)(struct disk_file *file, uint64_t start,
 		     uint64_t end); /* frees the blocks; reads as zeros */
 	int (*size)(struct disk_file *file, uint64_t *size);
+	/* SEEK_HOLE or SEEK_DATA of lseek(2), from an offset below the size. -ENXIO: no data
+	 * follows. NULL: everything is data. */
+	int (*seek)(struct disk_file *file, uint64_t offset, bool hole, uint64_t *out);
 	/* fdatasync, and the directory entry on the first call. In a fiber. Never retried by the
 	 * caller. */
 	int (*sync)(struct disk_file *file);

@@ -157,6 +157,20 @@ static int posix_size(struct disk_file *file, uint64_t *size)
 	return 0;
 }
 
+/* The position of the descriptor, which this moves, is used for nothing. */
+static int posix_seek(struct disk_file *file, uint64_t offset, bool hole, uint64_t *out)
+{
+	off_t found;
+
+	if (offset > INT64_MAX)
+		return -ENXIO;
+	found = lseek(file->fd, (off_t)offset, hole ? SEEK_HOLE : SEEK_DATA);
+	if (found < 0)
+		return -errno;
+	*out = (uint64_t)found;
+	return 0;
+}
+
 /* For file systems that cannot punch holes: zeros take space, but they read the same. */
 static int write_zeros(struct disk_file *file, uint64_t start, uint64_t end)
 {
@@ -294,6 +308,7 @@ static const struct disk_ops posix_ops = {
 	.truncate = posix_truncate,
 	.punch = posix_punch,
 	.size = posix_size,
+	.seek = posix_seek,
 	.sync = posix_sync,
 	.remove = posix_remove,
 	.scan = posix_scan,

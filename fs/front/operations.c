@@ -337,6 +337,36 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 		fuse_reply_write(req, (size_t)written);
 }
 
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len,
+			 struct fuse_file_info *info)
+{
+	struct operations_context *context = operation_begin(req);
+	/* The request does not say whether the caller may keep set-id bits. */
+	int err = fuse_req_ctx(req)->uid ? vfs_drop_privileges(context->vfs, ino) : 0;
+
+	if (!err)
+		err = vfs_fallocate(to_handle(info), mode, (uint64_t)offset, (uint64_t)len);
+	operation_error(req, err);
+}
+
+static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+		     struct fuse_file_info *info)
+{
+	uint64_t found = 0;
+	int err;
+
+	(void)ino;
+	operation_begin(req);
+	err = whence == SEEK_HOLE || whence == SEEK_DATA
+		      ? vfs_seek(to_handle(info), (uint64_t)offset, whence == SEEK_HOLE, &found)
+		      : -EINVAL;
+	/* Not operation_error, to which ENXIO is an error of the network. */
+	if (err)
+		fuse_reply_err(req, -err);
+	else
+		fuse_reply_lseek(req, (off_t)found);
+}
+
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	(void)ino;
@@ -397,6 +427,8 @@ const struct fuse_lowlevel_ops operations = {
 	.read = op_read,
 	.write = op_write,
 	.flush = op_flush,
+	.fallocate = op_fallocate,
+	.lseek = op_lseek,
 	.fsync = op_fsync,
 	.release = op_release,
 	.opendir = op_opendir,

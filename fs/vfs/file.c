@@ -246,12 +246,15 @@ static bool may_write(const struct vfs_handle *handle)
 	return (handle->flags & O_APPEND) || !is_outdated(handle);
 }
 
-static ssize_t write_once(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset)
+/* Into the data file. *offset becomes where it went, *start from where on the file is new. */
+static int place(struct vfs_handle *handle, const void *data, size_t len, uint64_t *offset,
+		 uint64_t *start)
 {
 	struct inode *inode = handle->inode;
 	struct vfs *vfs = inode->vfs;
-	uint64_t sequence, old, start;
-	int err = reserve_dirty(vfs, len);
+	uint64_t old;
+	/* A hole may be larger than the limit. */
+	int err = reserve_dirty(vfs, data ? len : 1);
 
 	if (!err && !may_write(handle))
 		err = -ESTALE;
@@ -264,46 +267,60 @@ static ssize_t write_once(struct vfs_handle *handle, const void *data, size_t le
 	if (err)
 		return err;
 	old = inode->content->size;
-	if (handle->flags & O_APPEND)
-		offset = old; /* the kernel's idea of the end may be older than ours (fuse(4),
-				 O_APPEND) */
-	start = offset < old ? offset : old; /* the hole up to it is new as well */
-	err = content_write(inode->content, data, len, offset);
-	if (err) {
+	if (data && (handle->flags & O_APPEND))
+		*offset = old; /* the kernel's idea of the end may be older than ours (fuse(4),
+				  O_APPEND) */
+	*start = *offset < old ? *offset : old; /* the hole up to it is new as well */
+	if (!data && *offset + len > old)
+		return -EINVAL;
+	err = data ? content_write(inode->content, data, len, *offset)
+		   : content_zero(inode->content, *offset, *offset + len);
+	if (err)
 		note_write_error(inode, err);
-		return err;
-	}
+	return err;
+}
+
+/* What place() has changed survives the process. May be called again after a full disk. */
+static int record(struct inode *inode, uint64_t start, uint64_t offset, uint64_t end)
+{
+	struct journal *journal = inode->vfs->env->journal;
+	uint64_t sequence;
 	/* content_write may have waited, and a publication may have ended meanwhile. */
-	err = change_begin(inode, NODE_DIRTY_DATA);
+	int err = change_begin(inode, NODE_DIRTY_DATA);
+
 	if (err)
 		return err;
 	sequence = inode->dirty_sequence;
 	if (!content_is_complete(inode->content))
-		sequence = journal_add_extent(vfs->env->journal, inode->ino, start, offset + len);
+		sequence = journal_add_extent(journal, inode->ino, start, end);
 	else if (!inode->row_complete) /* the rest of it has come here since the first write */
 		sequence = change_journal(inode);
 	inode_touch(inode, true);
 	change_note(inode, NODE_DIRTY_DATA);
-	stream_note(inode, offset, offset + len);
-	err = change_wait(inode, sequence);
-	return err ? err : (ssize_t)len;
+	stream_note(inode, offset, end);
+	return change_wait(inode, sequence);
 }
 
 ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset)
 {
-	struct vfs *vfs = handle->inode->vfs;
-	uint64_t deadline = env_after(vfs->env, DIRTY_WAIT);
-	ssize_t put;
-	int err = 0;
+	struct inode *inode = handle->inode;
+	uint64_t deadline = env_after(inode->vfs->env, DIRTY_WAIT), start = 0;
+	bool placed = false;
+	int err, waited = 0;
 
 	if (offset > OBJECT_MAX || len > OBJECT_MAX - offset)
 		return -EFBIG;
 	do {
-		put = write_once(handle, data, len, offset);
-		if (local_disk_is_full((int)put))
-			err = local_disk_make_room(vfs, deadline);
-	} while (local_disk_is_full((int)put) && !err);
-	return put < 0 && err == -EINTR ? err : put;
+		err = placed ? 0 : place(handle, data, len, &offset, &start);
+		placed = placed || !err; /* an append must not be placed twice */
+		if (!err)
+			err = record(inode, start, offset, offset + len);
+		if (local_disk_is_full(err))
+			waited = local_disk_make_room(inode->vfs, deadline);
+	} while (local_disk_is_full(err) && !waited);
+	if (err)
+		return waited == -EINTR ? waited : err;
+	return (ssize_t)len;
 }
 
 /* fsync=local and close=local: on this node's disk, in the order data, journal. */
@@ -380,6 +397,65 @@ void vfs_release(struct vfs_handle *handle)
 	}
 	inode_put(inode);
 	free(handle);
+}
+
+/* mode 0: room that is there now; another writer may take it. */
+static int check_space(struct vfs *vfs, uint64_t size, uint64_t end)
+{
+	struct disk *disk = vfs->env->disk;
+	struct disk_space space;
+	int err = disk->ops->space(disk, &space);
+
+	return err ? err : end > size && end - size > space.available ? -ENOSPC : 0;
+}
+
+static int zero(struct vfs_handle *handle, uint64_t start, uint64_t end)
+{
+	uint64_t size = inode_size(handle->inode);
+	ssize_t done;
+
+	if (end > size)
+		end = size;
+	if (start >= end)
+		return 0;
+	done = vfs_write(handle, NULL, end - start, start);
+	return done < 0 ? (int)done : 0;
+}
+
+int vfs_fallocate(struct vfs_handle *handle, int mode, uint64_t offset, uint64_t len)
+{
+	static const int known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+	struct inode *inode = handle->inode;
+	uint64_t size = inode_size(inode), end = offset + len;
+	int err = 0;
+
+	if ((mode & ~known) || (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)))
+		return -EOPNOTSUPP;
+	if (offset > OBJECT_MAX || len > OBJECT_MAX - offset)
+		return -EFBIG;
+	if (inode->vfs->config.read_only)
+		return -EROFS;
+	if (!(mode & FALLOC_FL_PUNCH_HOLE))
+		err = check_space(inode->vfs, size > offset ? size : offset, end);
+	if (!err && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
+		err = zero(handle, offset, end);
+	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > inode_size(inode))
+		err = file_truncate(inode, end);
+	return err;
+}
+
+int vfs_seek(struct vfs_handle *handle, uint64_t offset, bool hole, uint64_t *out)
+{
+	struct inode *inode = handle->inode;
+	uint64_t size = inode_size(inode);
+
+	if (offset >= size)
+		return -ENXIO;
+	*out = hole ? size : offset;
+	/* What a writer has put into a mapping may not have come here yet: no hole is certain. */
+	if (!inode->content || inode->writers > 0)
+		return 0;
+	return content_seek(inode->content, offset, hole, out);
 }
 
 /* Attributes alone wait a little: a chmod rarely comes without a chown and a utimes. */

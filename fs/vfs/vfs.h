@@ -111,7 +111,14 @@ int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const
 int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
 	     struct vfs_handle **handle, bool *keep_cache);
 ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t offset);
+/* data NULL: zeros, without space for them; then not past the end (-EINVAL). */
 ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset);
+/* fallocate(2). Without PUNCH_HOLE: -ENOSPC when the cache's disk has no room for what the file
+ * would grow by; it is not held. Errors besides: -EOPNOTSUPP other modes than KEEP_SIZE,
+ * PUNCH_HOLE, ZERO_RANGE. */
+int vfs_fallocate(struct vfs_handle *handle, int mode, uint64_t offset, uint64_t len);
+/* SEEK_HOLE or SEEK_DATA of lseek(2). -ENXIO: nothing of it follows. */
+int vfs_seek(struct vfs_handle *handle, uint64_t offset, bool hole, uint64_t *out);
 int vfs_flush(struct vfs_handle *handle); /* close(2): P3 */
 int vfs_fsync(struct vfs_handle *handle); /* P2 */
 void vfs_release(struct vfs_handle *handle);

@@ -137,6 +137,7 @@ static void set_credentials(struct s3_store *store, const struct credentials *ne
 	store->signer.access_key = store->credentials.access_key;
 	store->signer.secret_key = store->credentials.secret_key;
 	store->credentials_version++;
+	store->said_old_keys = false;
 }
 
 /* A call that may still be under way must not see its credentials change: they are swapped here, on
@@ -188,11 +189,36 @@ static void say_that_keys_are_old(struct s3_call *call)
 {
 	char said[sizeof(call->request->result.message)];
 
-	if (!call->request->result.code[0])
+	const char *code = call->request->result.code;
+
+	/* Without a code it may be about anything. */
+	if (!*code)
 		return;
+	if (!call->store->said_old_keys)
+		log_error(
+			"s3: the server does not take the keys any more (%s); they were read again "
+			"(%s) and are the same: newer ones are looked for whenever it says so",
+			code, call->store->credentials.source);
+	call->store->said_old_keys = true;
 	memcpy(said, call->request->result.message, sizeof(said));
 	call_message(call, "%s (keys: %s, read again without finding newer ones)", said,
 		     call->store->credentials.source);
+}
+
+/* Several requests may find out at once: it is said once. */
+static void set_clock(struct s3_store *store, int64_t offset)
+{
+	long long size = llabs((long long)offset), change = llabs(offset - store->clock_offset);
+
+	store->clock_offset = offset;
+	if (change < RETRY_SKEW_SECONDS)
+		return;
+	if (size < RETRY_SKEW_SECONDS)
+		log_info("s3: the clocks of this machine and of the server agree again");
+	else
+		log_warning("s3: the clock of this machine is %lld s %s; signing with the server's "
+			    "time",
+			    size, offset > 0 ? "slow" : "fast");
 }
 
 static void act(struct s3_call *call, const struct retry_decision *decision)
@@ -213,11 +239,7 @@ static void act(struct s3_call *call, const struct retry_decision *decision)
 		queue(call);
 		break;
 	case RETRY_CLOCK:
-		log_warning("s3: the clock of this machine is %lld s %s; signing with the "
-			    "server's time",
-			    llabs((long long)decision->clock_offset),
-			    decision->clock_offset > 0 ? "slow" : "fast");
-		store->clock_offset = decision->clock_offset;
+		set_clock(store, decision->clock_offset);
 		queue(call);
 		break;
 	case RETRY_CREDENTIALS:

@@ -95,7 +95,8 @@ struct s3_store {
 	unsigned credentials_version;
 	int (*reload)(void *context, struct credentials *out);
 	void *reload_context;
-	uint64_t reloaded; /* monotonic; 0: never */
+	uint64_t reloaded;  /* monotonic; 0: never */
+	bool said_old_keys; /* once, until there are newer ones */
 	char region[REGION_MAX];
 	enum endpoint_style style;
 	bool may_switch_style;

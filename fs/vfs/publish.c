@@ -416,7 +416,9 @@ static void note_failure(struct inode *inode, const struct upload_outcome *outco
 	state_note_failure(inode, outcome->err, text);
 	if (!heals) {
 		inode->error = outcome->err;
-		delay = RETRY_HOPELESS;
+		/* Keys are renewed, and rights given back. */
+		if (outcome->err != -EACCES)
+			delay = RETRY_HOPELESS;
 	}
 	inode->due = env_after(vfs->env, delay);
 }

@@ -18,7 +18,24 @@ ACCESS_KEY = "demo-access-key"
 SECRET_KEY = "demo-secret-key-0123456789"
 
 
-class EmbeddedServer:
+class Control:
+    """The control interface; see tests/s3server/control.c."""
+
+    def control(self, method="GET", path="/_control/requests", **body):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", method=method,
+            data=json.dumps(body).encode() if body else None)
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.load(reply)
+
+    def fault(self, **fault):
+        return self.control("POST", "/_control", **fault)
+
+    def clear(self):
+        return self.control("DELETE", "/_control")
+
+
+class EmbeddedServer(Control):
     def __init__(self, directory, *options, scheme="http", environment=None):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -62,19 +79,6 @@ class EmbeddedServer:
         return boto3.client("s3", endpoint_url=endpoint or self.endpoint, region_name=region,
                             aws_access_key_id=access, aws_secret_access_key=secret, aws_session_token=token,
                             verify=verify, config=settings)
-
-    def control(self, method="GET", path="/_control/requests", **body):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", method=method,
-            data=json.dumps(body).encode() if body else None)
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return json.load(reply)
-
-    def fault(self, **fault):
-        return self.control("POST", "/_control", **fault)
-
-    def clear(self):
-        return self.control("DELETE", "/_control")
 
 
 class Refused:

@@ -15,6 +15,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
+from embedded import Control
 from processes import BIN, MARK_NAME, ROOT, SESSION_MARK, WORK, Process, accepts, free_port, wait_until
 
 REGION = "us-east-1"
@@ -161,13 +162,15 @@ class Bucket:
         self.client.delete_bucket(Bucket=self.name)
 
 
-class Embedded(Server):
+class Embedded(Control, Server):
     name = "embedded"
+    options = ()
 
     def start_front(self):
         (self.dir / "data").mkdir(exist_ok=True)
         self.front = Process(
-            [BIN / "s3server", "--port", self.port, "--root", self.dir / "data", "--region", REGION],
+            [BIN / "s3server", "--port", self.port, "--root", self.dir / "data", "--region", REGION,
+             *self.options],
             self.dir / "log", self.environment(S3SERVER_ACCESS_KEY=ACCESS_KEY,
                                                S3SERVER_SECRET_KEY=SECRET_KEY))
 

@@ -173,6 +173,28 @@ void content_trim(struct content *content)
 		give_back(content, after, content->size);
 }
 
+int content_lose_origin(struct content *content)
+{
+	struct disk *disk = content->cache->env->disk;
+	struct extent gap;
+	int err = blob_ensure(content->blob);
+
+	CHECK(!content->frozen_active);
+	content_cancel_fetches(content);
+	while (!err && extent_first_gap(&content->valid, 0, content->size, &gap)) {
+		/* A fetch that broke off may have left something. */
+		err = disk->ops->punch(content->blob->file, gap.start, gap.end);
+		if (!err)
+			err = extent_add(&content->valid, gap.start, gap.end);
+	}
+	if (!err)
+		err = extent_add(&content->changed, 0, content->size);
+	if (!err)
+		content->base_len = 0;
+	content_account(content);
+	return err;
+}
+
 /* How much more to fetch now: the next stretch once the reader has used half of what was asked for.
  */
 static void read_ahead(struct content *content, const struct content_origin *origin,

@@ -82,6 +82,10 @@ void content_idle(struct content *content);
  * Errors: -ESTALE the origin is gone or replaced, errnos of os_result, -EINTR, -ETIMEDOUT. */
 ssize_t content_read(struct content *content, const struct content_origin *origin,
 		     struct read_window *window, void *data, size_t len, uint64_t offset);
+/* The origin is gone for good: what of the file is not here reads as zeros from now on, and there
+ * is no base any more. No snapshot is active. Errors: -errno of the disk, -ENOMEM; then nothing was
+ * changed that matters. */
+int content_lose_origin(struct content *content);
 /* Waits until all of [start, end) is valid. Same errors. */
 int content_hydrate(struct content *content, const struct content_origin *origin, uint64_t start,
 		    uint64_t end);

@@ -36,7 +36,7 @@ enum {
 	NODE_DIRTY_ATTR = 2, /* attributes are newer than the object's */
 	NODE_COMPLETE = 4,   /* the data file holds every byte of the file */
 	NODE_UNLINKED = 8,   /* no name any more; kept while something is under way */
-	NODE_CONFLICT = 16,  /* lost a race; data parked, see status */
+	NODE_CONFLICT = 16,  /* lost a race; S3 has a version of others in its place */
 	NODE_REMOTE = 32,    /* the object exists in S3 as etag says */
 	NODE_SUSPECT = 64,   /* a sync of the data file failed: what it holds is not known */
 };

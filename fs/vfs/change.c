@@ -47,6 +47,8 @@ static uint64_t put_row(struct inode *inode)
 
 	if (inode->remote == REMOTE_PRESENT)
 		node.flags |= NODE_REMOTE;
+	if (inode->conflicted)
+		node.flags |= NODE_CONFLICT;
 	if (!inode->parent && inode != inode->vfs->root)
 		node.flags |= NODE_UNLINKED;
 	if (inode->suspect)

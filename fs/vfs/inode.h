@@ -110,8 +110,9 @@ struct inode {
 
 	unsigned dirty, dirty_frozen; /* NODE_DIRTY_DATA, NODE_DIRTY_ATTR */
 	uint64_t generation, published_generation, frozen_generation;
-	bool publishing, settled_by_conflict;
-	uint64_t due; /* monotonic: not published before */
+	bool publishing;
+	bool conflicted; /* conflict=fail: S3 has a version of others in its place */
+	uint64_t due;	 /* monotonic: not published before */
 	unsigned retries;
 	struct list dirty_link;
 	struct wait_queue published;
@@ -273,6 +274,11 @@ void local_disk_failed(struct inode *inode, int err, const char *what);
 ssize_t local_disk_read_past(struct inode *inode, void *data, size_t len, uint64_t offset);
 /* conflict.c */
 int conflict_keep_both(struct inode *inode, const char *foreign_etag);
+/* A conflicted inode is about to get another name: there it is a file of ours alone. -ESTALE: parts
+ * of it are gone. */
+int conflict_take_away(struct inode *inode);
+/* Ours goes away from a name in this directory, and what others have put there is to be seen. */
+void conflict_show_theirs(struct inode *parent);
 
 /* load.c: the tree as the journal has it */
 struct found_intent {

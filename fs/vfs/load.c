@@ -52,6 +52,7 @@ static int fill(struct inode *inode, const struct journal_node *node)
 	inode->attributes_known = true;
 	inode->size = inode->remote_size = node->size;
 	inode->generation = node->generation;
+	inode->conflicted = node->flags & NODE_CONFLICT;
 	inode->remote_modified = node->remote_modified;
 	inode->remote = node->flags & NODE_REMOTE ? REMOTE_PRESENT
 			: node->flags & (NODE_DIRTY_DATA | NODE_DIRTY_ATTR) || !inode->directory

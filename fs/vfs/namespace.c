@@ -289,8 +289,9 @@ static int remove_object(struct inode *inode, struct inode *parent)
 		return -ENOENT;
 	if (inode->resolve_first)
 		err = publish_resolve(inode);
-	/* An ETag without an object of ours is of what a new file was moved over. */
-	if (!err && (inode->remote == REMOTE_PRESENT || inode->etag)) {
+	/* An ETag without an object of ours is of what a new file was moved over. What others have
+	 * put in the place of ours stays. */
+	if (!err && !inode->conflicted && (inode->remote == REMOTE_PRESENT || inode->etag)) {
 		err = inode_keep_for_readers(inode);
 		if (!err)
 			err = delete_object(inode);
@@ -320,6 +321,11 @@ int name_remove(struct inode *inode)
 		inode_unlink(inode);
 		inode_touch(inode, false);
 		inode->remote = REMOTE_ABSENT;
+		if (inode->conflicted) { /* ours is given up: their version shows */
+			conflict_show_theirs(parent);
+			inode->conflicted = false;
+			inode->error = 0;
+		}
 		parent->changed = inode->changed = ++vfs->change;
 		dirty = inode_is_dirty(inode);
 		owed = inode_orphan(inode);

@@ -158,6 +158,7 @@ static void take_published(struct inode *inode, const struct upload_outcome *out
 	inode->published_generation = inode->frozen_generation;
 	inode->retries = 0;
 	inode->resolve_first = false;
+	inode->conflicted = false;
 	vfs->published++;
 }
 
@@ -345,16 +346,53 @@ int publish_resolve(struct inode *inode)
 	return 0;
 }
 
+/* Nothing that is there is overwritten, and nothing of ours is lost: the caller is told. */
+static int refuse_conflict(struct inode *inode, struct upload_outcome *outcome)
+{
+	snprintf(outcome->message, sizeof(outcome->message),
+		 "another writer's version is there (ETag %.40s, ours was based on %.40s); ours "
+		 "stays "
+		 "on this node: remove or rename the file to settle it",
+		 outcome->etag[0] ? outcome->etag : "unknown",
+		 inode->etag ? inode->etag : "no object");
+	if (!inode->conflicted) {
+		inode->conflicted = true;
+		change_journal(inode);
+	}
+	return -ESTALE;
+}
+
+static bool has_everything(const struct inode *inode)
+{
+	return !inode->content || content_is_complete(inode->content);
+}
+
 /* The version that ranges were to be copied from was deleted by others: from now on it is a new
  * object. */
 static int lose_base(struct inode *inode)
 {
+	if (!has_everything(inode) && inode->vfs->config.conflict != CONFLICT_FAIL)
+		return conflict_keep_both(inode, "");
 	inode_set_etag(inode, NULL);
 	inode->remote = REMOTE_ABSENT;
 	if (inode->content)
 		inode->content->base_len = 0;
 	change_journal(inode);
 	return -EAGAIN;
+}
+
+static int settle_conflict(struct inode *inode, struct upload_outcome *outcome)
+{
+	switch (inode->vfs->config.conflict) {
+	case CONFLICT_FAIL: return refuse_conflict(inode, outcome);
+	case CONFLICT_OVERWRITE:
+		/* Only ranges that were to be copied from the old version can fail: all is sent. */
+		if (has_everything(inode))
+			return lose_base(inode);
+		break;
+	case CONFLICT_KEEP_BOTH: break;
+	}
+	return conflict_keep_both(inode, outcome->etag);
 }
 
 static void publish_once(struct inode *inode, struct upload_outcome *outcome)
@@ -386,9 +424,8 @@ static void publish_once(struct inode *inode, struct upload_outcome *outcome)
 			publish_attributes(inode, key, outcome);
 		if (outcome->err == -ENOENT && body)
 			outcome->err = lose_base(inode);
-		else if (outcome->err == -ESTALE && body &&
-			 inode->vfs->config.conflict == CONFLICT_KEEP_BOTH)
-			outcome->err = conflict_keep_both(inode, outcome->etag);
+		else if (outcome->err == -ESTALE && body)
+			outcome->err = settle_conflict(inode, outcome);
 		else if ((outcome->err == -ESTALE || outcome->err == -ENOENT) && !body)
 			outcome->err = rebase_attributes(inode, key, outcome);
 	}

@@ -226,7 +226,7 @@ static int rename_file(struct rename *rename)
 	publish_acquire(source);
 	if (source->resolve_first)
 		err = publish_resolve(source);
-	while (!err && (source->remote == REMOTE_PRESENT || source->etag) &&
+	while (!err && !source->conflicted && (source->remote == REMOTE_PRESENT || source->etag) &&
 	       (source->dirty & NODE_DIRTY_DATA)) {
 		publish_release(source);
 		err = publish_wait(source, env_after(rename->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
@@ -236,6 +236,8 @@ static int rename_file(struct rename *rename)
 		publish_acquire(target);
 	if (!err && source->parent != rename->from)
 		err = -ENOENT;
+	if (!err && source->conflicted)
+		err = conflict_take_away(source);
 	if (!err && source->remote != REMOTE_PRESENT)
 		err = rename_local(rename);
 	else if (!err)

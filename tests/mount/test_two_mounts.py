@@ -124,6 +124,46 @@ def test_a_lost_race_fails_with_conflict_fail(bucket, make_mount):
     b.kill9()
 
 
+@pytest.mark.parametrize("way", ["remove", "rename"])
+def test_a_file_that_lost_with_conflict_fail_can_be_removed_and_renamed(bucket, make_mount, way):
+    a, b = (make_mount(bucket, ["conflict=fail"]) for _ in range(2))
+    bucket.put("file", b"base")
+    assert read_file(a / "file") == read_file(b / "file") == b"base"
+    assert race(a, b, b"1111", b"2222") == errno.ESTALE
+    assert read_file(b / "file") == b"2222"
+    if way == "remove":
+        os.unlink(b / "file")
+        expected = {"file": b"1111"}
+    else:
+        os.rename(b / "file", b / "ours")
+        expected = {"file": b"1111", "ours": b"2222"}
+    b.sync()
+    eventually(lambda: read_file(b / "file") == b"1111")
+    assert b.status()["dirty_files"] == 0
+    assert {key: bucket.get(key) for key in bucket.keys()} == expected
+
+
+def test_a_large_file_of_which_a_part_is_here_loses_to_a_copy_that_says_so(pair, bucket):
+    a, b = pair
+    bucket.put("file", noise(40 * MIB, 1))
+    fd = os.open(b / "file", os.O_WRONLY)
+    os.pwrite(fd, b"x" * MIB, 20 * MIB)
+    bucket.put("file", b"theirs")
+    with pytest.raises(OSError) as caught:
+        os.close(fd)
+    assert caught.value.errno == errno.ESTALE
+    b.wait_clean(60)
+    copy, = (key for key in bucket.keys() if key != "file")
+    assert copy.startswith("file.conflict-partial-")
+    data = bucket.get(copy)
+    start, end = map(int, bucket.metadata(copy)["s3mount-valid"].split(",")[0].split("-"))
+    assert start <= 20 * MIB and end >= 21 * MIB - 1
+    assert data[20 * MIB:21 * MIB] == b"x" * MIB and data[end + 1:].count(0) == len(data) - end - 1
+    assert len(data) == 40 * MIB and bucket.get("file") == b"theirs"
+    assert copy in b.process.output() and f"{start}-{end}" in b.process.output()
+    assert read_file(a / "file") == b"theirs"
+
+
 def test_the_last_one_wins_with_conflict_overwrite(bucket, make_mount):
     a, b = (make_mount(bucket, ["conflict=overwrite"]) for _ in range(2))
     bucket.put("file", b"base!!")

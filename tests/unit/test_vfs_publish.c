@@ -105,6 +105,70 @@ static void with_conflict_fail_nothing_is_replaced_or_lost(struct core_world *wo
 	core_assert_file(node, "f", "ours");
 }
 
+/* A file that lost a race, with conflict=fail. */
+static struct core_node *lose_with_fail(struct core_world *world)
+{
+	struct core_node *node = &world->nodes[1];
+
+	node->config.conflict = CONFLICT_FAIL;
+	core_start(node);
+	assert_int_equal(core_put(node, "f", "base"), 0);
+	core_interfere(world, OS_PUT, replace_by_others);
+	assert_int_equal(core_put(node, "f", "ours"), -ESTALE);
+	return node;
+}
+
+static void with_conflict_fail_removing_gives_ours_up(struct core_world *world)
+{
+	for (int crash = 0; crash < 2; crash++) {
+		struct core_node *node = lose_with_fail(world);
+
+		if (crash)
+			core_crash(node);
+		assert_int_equal(core_unlink(node, "f"), 0);
+		assert_int_equal(vfs_pending(node->vfs).files, 0);
+		core_assert_file(node, "f", "theirs");
+		core_sleep(world, 600 * NSEC_PER_SEC);
+		core_assert_object(world, "f", "theirs");
+		assert_int_equal(world->memory->bucket.object_count, 1);
+		assert_int_equal(core_unlink(node, "f"), 0);
+		assert_int_equal(world->memory->bucket.object_count, 0);
+		core_stop(node);
+	}
+}
+
+static void with_conflict_fail_renaming_keeps_both(struct core_world *world)
+{
+	for (int crash = 0; crash < 2; crash++) {
+		struct core_node *node = lose_with_fail(world);
+
+		if (crash)
+			core_crash(node);
+		assert_int_equal(core_rename(node, "f", "g"), 0);
+		core_drain(node);
+		core_assert_object(world, "f", "theirs");
+		core_assert_object(world, "g", "ours");
+		core_assert_file(node, "f", "theirs");
+		core_assert_file(node, "g", "ours");
+		assert_int_equal(world->memory->bucket.object_count, 2);
+		core_stop(node);
+		objstore_memory_remove(world->memory, "f");
+		objstore_memory_remove(world->memory, "g");
+	}
+}
+
+static void with_conflict_fail_an_open_file_can_be_removed(struct core_world *world)
+{
+	struct core_node *node = lose_with_fail(world);
+	struct vfs_handle *handle;
+
+	assert_int_equal(core_open(node, "f", O_RDWR, &handle), 0);
+	assert_int_equal(core_unlink(node, "f"), 0);
+	assert_int_equal(core_close(node, handle), 0);
+	core_drain(node);
+	core_assert_file(node, "f", "theirs");
+}
+
 static void with_conflict_overwrite_the_last_writer_wins(struct core_world *world)
 {
 	struct core_node *node = &world->nodes[1];
@@ -443,6 +507,9 @@ int main(void)
 		CORE_TEST(a_lost_race_keeps_both_contents),
 		CORE_TEST(the_handle_stays_with_the_copy_that_lost),
 		CORE_TEST(with_conflict_fail_nothing_is_replaced_or_lost),
+		CORE_TEST(with_conflict_fail_removing_gives_ours_up),
+		CORE_TEST(with_conflict_fail_renaming_keeps_both),
+		CORE_TEST(with_conflict_fail_an_open_file_can_be_removed),
 		CORE_TEST(with_conflict_overwrite_the_last_writer_wins),
 		CORE_TEST(a_file_that_was_replaced_since_its_open_is_not_written_to),
 		CORE_TEST(two_nodes_that_change_one_file_lose_nothing),

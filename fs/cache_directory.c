@@ -132,8 +132,14 @@ bool cache_directory_load_probe(const struct cache_directory *directory, int64_t
 	age = good ? wall / INT64_C(1000000000) - values[1] : -1;
 	if (age < 0 || age > PROBE_VALID) /* also when the clock has been set back */
 		return false;
-	*can = (struct upload_capabilities){values[2], values[3], values[4],
-					    values[5], values[6], values[8]};
+	*can = (struct upload_capabilities){
+		.put_if_none_match = values[2],
+		.put_if_match = values[3],
+		.complete = values[4],
+		.copy = values[5],
+		.delete = values[6],
+		.racy = values[8],
+	};
 	*unquoted = values[7];
 	return true;
 }

@@ -229,7 +229,8 @@ static int probe(struct mount *mount)
 			"cannot write to bucket %s (%s %s): give the key the right to, or mount "
 			"with -o ro",
 			mount->cli->bucket, failure.code, failure.message);
-	cache_directory_save_probe(&mount->cache, &uploader->can, mount->unquoted);
+	if (!uploader->can.unsure)
+		cache_directory_save_probe(&mount->cache, &uploader->can, mount->unquoted);
 	say_what_is_missing(mount);
 	return 0;
 }

@@ -19,7 +19,7 @@
 
 /* One round could pass by luck. */
 enum { RACERS = 32, ROUNDS = 3, PROBE_KEYS = ROUNDS + 2, TEXT_BYTES = 80 };
-#define PROBE_DEADLINE (10 * NSEC_PER_SEC)
+#define PROBE_DEADLINE (10 * NSEC_PER_SEC) /* of all of it: a mount waits */
 
 static const char wrong_etag[] = "\"00000000000000000000000000000000\"";
 
@@ -31,7 +31,9 @@ struct probe {
 	char *keys[PROBE_KEYS];
 	uint64_t intents[PROBE_KEYS];
 	char etag[OS_ETAG_MAX];
-	bool others_done, unsure;
+	uint64_t deadline;
+	bool others_done;
+	bool unsure; /* something may still come */
 	struct wait_queue others_ended;
 };
 
@@ -58,17 +60,16 @@ static void fill(struct probe *probe, const char *key, struct racer *racer, unsi
 			   number, (unsigned long long)env_now(probe->uploader->env));
 
 	racer->memory = (struct os_memory){racer->text, (size_t)len};
-	racer->item = (struct s3_batch_item){
-		.request = {
-			.op = OS_PUT,
-			.key = key,
-			.condition = condition,
-			.meta = &probe->meta,
-			.body = os_source_memory(&racer->memory),
-			.content_type = "text/plain",
-			.urgent = true,
-			.deadline = env_after(probe->uploader->env, PROBE_DEADLINE),
-		}};
+	racer->item = (struct s3_batch_item){.request = {
+						     .op = OS_PUT,
+						     .key = key,
+						     .condition = condition,
+						     .meta = &probe->meta,
+						     .body = os_source_memory(&racer->memory),
+						     .content_type = "text/plain",
+						     .urgent = true,
+						     .deadline = probe->deadline,
+					     }};
 }
 
 static int try_put(struct probe *probe, const char *key, struct os_condition condition,
@@ -118,8 +119,11 @@ static void run_race(struct probe *probe, const char *key, struct os_condition c
 	free(racers);
 }
 
-static bool is_fair(const struct race *race)
+/* Who has got no answers has learnt nothing: the next mount tries again. */
+static bool is_fair(struct probe *probe, const struct race *race)
 {
+	if (race->won + race->lost < RACERS)
+		probe->uploader->can.unsure = true;
 	return race->won == 1 && race->lost > 0;
 }
 
@@ -137,17 +141,18 @@ static void race_puts(struct probe *probe)
 
 		if (none_match) {
 			run_race(probe, key, absent, &race);
-			none_match = is_fair(&race);
+			none_match = is_fair(probe, &race);
 			memcpy(probe->etag, race.etag, OS_ETAG_MAX);
 		}
 		if (!none_match && match)
 			try_put(probe, key, (struct os_condition){NULL, false, NULL}, NULL);
 		if (match) {
 			run_race(probe, key, base, &race);
-			match = is_fair(&race);
+			match = is_fair(probe, &race);
 		}
 	}
-	can->racy = none_match != can->put_if_none_match || match != can->put_if_match;
+	can->racy = !can->unsure &&
+		    (none_match != can->put_if_none_match || match != can->put_if_match);
 	can->put_if_none_match = none_match;
 	can->put_if_match = match;
 }
@@ -161,6 +166,7 @@ static bool try_copy(struct probe *probe)
 		.condition.if_match = wrong_etag,
 		.meta = &probe->meta,
 		.replace_meta = true,
+		.deadline = probe->deadline,
 	};
 	int err = env_s3(probe->uploader->env, &request);
 
@@ -239,6 +245,7 @@ static int probe_begin(struct probe *probe, const char *prefix)
 	int err;
 
 	wait_queue_init(&probe->others_ended);
+	probe->deadline = env_after(uploader->env, PROBE_DEADLINE);
 	env_put_id(uploader->env, id);
 	err = os_meta_set(&probe->meta, META_PUT_ID, id);
 	for (int i = 0; i < PROBE_KEYS && !err; i++) {

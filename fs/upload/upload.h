@@ -21,6 +21,7 @@ struct upload_capabilities {
 	bool delete;			      /* DeleteObject, If-Match */
 	bool racy; /* it looks at conditions of PutObject, but two writers at once both win: then
 		      they count as missing */
+	bool unsure; /* some answers did not come: this is not for keeps */
 };
 
 struct multipart;

@@ -268,7 +268,11 @@ void core_load(struct core_node *node)
 		fail_msg("vfs: %s", error.message);
 	can = &vfs_uploader(node->vfs)->can;
 	if (!node->no_conditions)
-		*can = (struct upload_capabilities){true, true, true, true, true, false};
+		*can = (struct upload_capabilities){.put_if_none_match = true,
+						    .put_if_match = true,
+						    .complete = true,
+						    .copy = true,
+						    .delete = true};
 }
 
 void core_start(struct core_node *node)

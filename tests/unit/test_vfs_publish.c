@@ -471,6 +471,14 @@ static void the_probe_finds_out_what_the_server_does(struct core_world *world)
 		assert_int_equal(world->memory->bucket.object_count, 0);
 		assert_int_equal(world->memory->bucket.upload_count, 0);
 	}
+	/* A racer without an answer: right, but not for keeps. */
+	world->memory->conditions.put = CONDITIONS_HONOURED;
+	assert_false(can->unsure);
+	objstore_memory_fail(world->memory, OS_PUT, 20, -EIO, FAULT_BEFORE);
+	assert_int_equal(upload_probe(vfs_uploader(world->node->vfs), "p/", &failure, set_unquoted,
+				      &unquoted),
+			 0);
+	assert_true(can->unsure && can->put_if_match && can->put_if_none_match && !can->racy);
 	objstore_memory_fail(world->memory, OS_PUT, 1, -EACCES, FAULT_BEFORE);
 	assert_int_equal(upload_probe(vfs_uploader(world->node->vfs), "p/", &failure, set_unquoted,
 				      &unquoted),

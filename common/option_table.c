@@ -171,7 +171,7 @@ const struct option_spec option_table[] = {
 	{"part_size", OPTION_SIZE, "BYTES", "8M", 5 * MIB, 5 * GIB, NULL, "S3MOUNT_PART_SIZE",
 	 "Size of the parts of multipart uploads; grows by itself for very big files.", BOTH,
 	 AT(part_size), NULL},
-	{"parallel", OPTION_INT, "COUNT", "32", 1, 256, NULL, "S3MOUNT_PARALLEL",
+	{"parallel", OPTION_INT, "COUNT", "64", 1, 256, NULL, "S3MOUNT_PARALLEL",
 	 "Connections to S3 at most.", BOTH, AT(parallel), NULL},
 	{"drain_timeout", OPTION_SECONDS, "SECONDS", "60", 0, 86400, NULL, "S3MOUNT_DRAIN_TIMEOUT",
 	 "How long unmounting waits for uploads; the rest is uploaded by the next mount.", BOTH,

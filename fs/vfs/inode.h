@@ -38,10 +38,12 @@ struct vfs {
 	struct inode *root;
 	uint64_t change;			     /* counts local changes of the name space */
 	struct recent_lookup recent[RECENT_LOOKUPS]; /* by pid */
-	uint64_t walked_at; /* monotonic; when a directory was last listed for somebody */
-	unsigned walked;    /* directories in a row, each soon after the one before */
-	uint64_t hidden;    /* keys that have no POSIX name, as of the listings */
-	struct list dirty;  /* inodes in the order in which they became dirty */
+	uint64_t walked_at;	 /* monotonic; when a directory was last listed for somebody */
+	unsigned walked;	 /* directories in a row, each soon after the one before */
+	uint64_t walk_opened_at; /* monotonic; when a directory was last read */
+	unsigned walk_asking;	 /* directories that are being asked for ahead */
+	uint64_t hidden;	 /* keys that have no POSIX name, as of the listings */
+	struct list dirty;	 /* inodes in the order in which they became dirty */
 	unsigned publishing;
 	unsigned watches;			 /* of janitor.c */
 	struct timer pump;			 /* when the next dirty inode is due */
@@ -188,6 +190,12 @@ int listing_refresh(struct inode *directory);
 void listing_prefetch(struct inode *directory, size_t from, size_t count);
 int listing_await_attributes(struct inode *inode);
 int listing_is_empty(struct inode *directory);
+
+/* walk.c: a directory is being looked through; then the next ones are asked for, in fibers */
+void walk_note(struct inode *directory);
+void walk_note_lookup(
+	struct vfs *vfs); /* a name was asked for, and its directory was listed for it */
+bool walk_is_on(const struct vfs *vfs);
 
 /* change.c: local changes and their journal rows */
 int change_begin(struct inode *inode, unsigned what); /* before the first change; may wait */

@@ -35,23 +35,6 @@ static bool is_confirmed(const struct inode *inode)
 	       (inode->attributes_known && vfs_is_fresh(inode->vfs, inode->confirmed_at));
 }
 
-/* Somebody goes through the tree: the next directory will be asked for all of its names as well. */
-#define WALK_PAUSE (500 * NSEC_PER_MSEC)
-enum { WALK_DIRECTORIES = 4 };
-
-static void note_walk(struct vfs *vfs)
-{
-	uint64_t now = env_now(vfs->env);
-
-	vfs->walked = now - vfs->walked_at < WALK_PAUSE ? vfs->walked + 1 : 1;
-	vfs->walked_at = now;
-}
-
-static bool is_walk(const struct vfs *vfs)
-{
-	return vfs->walked >= WALK_DIRECTORIES && env_now(vfs->env) - vfs->walked_at < WALK_PAUSE;
-}
-
 static bool listing_pays(const struct directory *directory)
 {
 	return directory->misses >= MISSES_MIN + directory->listed_count / MISSES_PER_ENTRIES;
@@ -62,7 +45,7 @@ static bool listing_pays(const struct directory *directory)
 static int read_attributes(struct inode *parent, struct inode *child)
 {
 	if (child->order_index != SIZE_MAX &&
-	    (parent->directory->misses++ > 0 || is_walk(parent->vfs)))
+	    (parent->directory->misses++ > 0 || walk_is_on(parent->vfs)))
 		listing_prefetch(parent, child->order_index, PREFETCH);
 	return child->attributes_asked ? listing_await_attributes(child) : remote_refresh(child);
 }
@@ -126,9 +109,9 @@ static int find_child(struct inode *parent, const char *name, struct inode **out
 		if (!child && is_known_absent(parent, name))
 			return -ENOENT;
 		directory->misses++;
-		if (listing_pays(directory) || (!directory->listed_at && is_walk(parent->vfs))) {
+		if (listing_pays(directory) || (!directory->listed_at && walk_is_on(parent->vfs))) {
 			err = listing_refresh(parent);
-			note_walk(parent->vfs);
+			walk_note_lookup(parent->vfs);
 			if (!err)
 				continue;
 			/* P6: what is known of the name is served while S3 is away. */
@@ -254,12 +237,11 @@ static int load_entries(struct vfs_directory *directory)
 	int err = 0;
 
 	drop_entries(directory);
-	if (!vfs_is_fresh(inode->vfs, inode->directory->listed_at)) {
+	if (!vfs_is_fresh(inode->vfs, inode->directory->listed_at))
 		err = listing_refresh(inode);
-		note_walk(inode->vfs);
-	}
 	if (err)
 		return err;
+	walk_note(inode);
 	directory->entries = calloc(map_count(inode->directory->children) + 1, sizeof(void *));
 	if (!directory->entries)
 		return -ENOMEM;

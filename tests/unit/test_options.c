@@ -61,7 +61,7 @@ static void defaults_are_those_of_the_table(void **state)
 	assert_int_equal(options.path_style, PATH_STYLE_AUTO);
 	assert_int_equal(options.attr_timeout, SECOND);
 	assert_int_equal(options.part_size, 8 * MIB);
-	assert_int_equal(options.parallel, 32);
+	assert_int_equal(options.parallel, 64);
 	assert_int_equal(options.drain_timeout, 60 * SECOND);
 	assert_false(options.ro || options.allow_other || options.anonymous || options.debug);
 	assert_int_equal(options.given, 0);

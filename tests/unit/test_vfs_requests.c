@@ -203,6 +203,51 @@ static void a_walk_through_a_tree_lists_and_asks_for_each_file_once(struct core_
 	assert_true(core_requests(world->node) <= 5);
 }
 
+/* On a link of 20 ms each directory would cost two round trips, one after the other. */
+static void a_walk_is_met_ahead(struct core_world *world)
+{
+	uint64_t begun;
+	char path[32];
+
+	for (int i = 0; i < 60; i++) {
+		for (int j = 0; j < 4; j++) {
+			snprintf(path, sizeof(path), "d/%02d/%d", i, j);
+			objstore_memory_put(world->memory, path, "x", NULL);
+		}
+	}
+	world->memory->latency = 20 * NSEC_PER_MSEC;
+	core_zero(world->node);
+	core_list(world->node, "d");
+	begun = executor_monotonic(world->executor);
+	for (int i = 0; i < 60; i++) {
+		snprintf(path, sizeof(path), "d/%02d", i);
+		assert_string_equal(core_list(world->node, path), "0 1 2 3 ");
+	}
+	assert_true(executor_monotonic(world->executor) - begun < 60 * 10 * NSEC_PER_MSEC);
+	assert_true(world->node->count[OS_LIST] <= 72);
+	assert_true(world->node->count[OS_HEAD] <= 60 * 5 + 8);
+}
+
+/* What is asked for ahead would be old when the walk comes there. */
+static void who_goes_slowly_gets_nothing_ahead(struct core_world *world)
+{
+	char path[32];
+
+	for (int i = 0; i < 20; i++) {
+		snprintf(path, sizeof(path), "d/%02d/x", i);
+		objstore_memory_put(world->memory, path, "x", NULL);
+	}
+	core_list(world->node, "d");
+	core_zero(world->node);
+	for (int i = 0; i < 20; i++) {
+		snprintf(path, sizeof(path), "d/%02d", i);
+		core_list(world->node, path);
+		core_sleep(world, 400 * NSEC_PER_MSEC);
+	}
+	/* For each directory its names, and whether it is still there. */
+	assert_true(world->node->count[OS_LIST] <= 20 + 20 + 10);
+}
+
 static void sync_publishes_what_is_open_too(struct core_world *world)
 {
 	struct core_node *node = world->node;
@@ -297,6 +342,8 @@ int main(void)
 		CORE_TEST(several_changes_of_attributes_are_one_copy),
 		CORE_TEST(what_was_never_uploaded_costs_nothing_to_remove),
 		CORE_TEST(a_walk_through_a_tree_lists_and_asks_for_each_file_once),
+		CORE_TEST(a_walk_is_met_ahead),
+		CORE_TEST(who_goes_slowly_gets_nothing_ahead),
 		CORE_TEST(sync_publishes_what_is_open_too),
 		CORE_TEST(sync_of_a_directory_leaves_others_alone),
 		CORE_TEST(sync_says_when_it_cannot),

@@ -324,6 +324,7 @@ static char *format_entry(struct entry *entry)
 		.options = options,
 		.credentials = entry->definition.credentials,
 		.last_error = entry->last_error.message,
+		.last_crash = entry->last_crash,
 		.warning = error.message,
 		.mount = entry->status,
 	};

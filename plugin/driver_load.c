@@ -110,22 +110,39 @@ static int make_directories(struct driver *driver, struct error *error)
 	return err;
 }
 
+static struct entry *entry_at(const struct driver *driver, const char *directory)
+{
+	size_t position = 0;
+	void *value;
+
+	while (map_next(driver->entries, &position, NULL, NULL, &value))
+		if (strcmp(((struct entry *)value)->directory, directory) == 0)
+			return value;
+	return NULL;
+}
+
 /* No process of ours can be alive: with the plugin's first process all others of it end. */
 static void detach_dead_mounts(const struct driver *driver)
 {
 	struct buf below_volumes = BUF_INIT;
 	struct mount_table table;
-	struct mount_entry entry;
+	struct mount_entry found;
 
 	buf_printf(&below_volumes, "%s/", driver->config.mounter.settings->volumes);
 	if (below_volumes.failed || mount_table_load(&table)) {
 		buf_free(&below_volumes);
 		return;
 	}
-	while (mount_table_next(&table, &entry)) {
-		if (string_has_prefix(entry.point, buf_str(&below_volumes)) &&
-		    umount2(entry.point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-			log_info("%s: took the mount of a former process away", entry.point);
+	while (mount_table_next(&table, &found)) {
+		struct entry *entry;
+
+		if (!string_has_prefix(found.point, buf_str(&below_volumes)) ||
+		    umount2(found.point, MNT_DETACH | UMOUNT_NOFOLLOW))
+			continue;
+		log_info("%s: took the mount of a former process away", found.point);
+		entry = entry_at(driver, found.point);
+		if (entry)
+			entry_note_crash(entry, "the plugin", "ended without being stopped");
 	}
 	mount_table_free(&table);
 	buf_free(&below_volumes);
@@ -151,6 +168,7 @@ int driver_create(struct driver **out, const struct driver_config *config, struc
 {
 	struct driver *driver = calloc(1, sizeof(*driver));
 	const char *state = config->mounter.settings->state;
+	int err;
 
 	if (!driver)
 		return error_set(error, -ENOMEM, "out of memory");
@@ -162,8 +180,9 @@ int driver_create(struct driver **out, const struct driver_config *config, struc
 	driver->caches = below(state, "cache");
 	if (!driver->entries || !driver->definitions || !driver->caches)
 		return error_set(error, -ENOMEM, "out of memory");
+	err = load(driver, error);
 	detach_dead_mounts(driver);
-	return load(driver, error);
+	return err;
 }
 
 /* Tries until it has succeeded or somebody uses the volume. */

@@ -1,9 +1,12 @@
 #include "plugin/entry.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "common/log.h"
 #include "plugin/state.h"
 
 #define STATUS_FRESH_FOR (2 * NSEC_PER_SEC)
@@ -32,6 +35,20 @@ static void entry_free(struct entry *entry)
 	free(entry->cache);
 	free(entry->status);
 	free(entry);
+}
+
+void entry_note_crash(struct entry *entry, const char *who, const char *how)
+{
+	time_t now = executor_wall(entry->driver->executor) / (int64_t)NSEC_PER_SEC;
+	struct tm utc;
+	char when[32] = "";
+
+	if (gmtime_r(&now, &utc))
+		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	snprintf(entry->last_crash, sizeof(entry->last_crash),
+		 "%s: %s %s; containers that used the volume then have to be restarted", when, who,
+		 how);
+	log_error("%s: %s", entry->definition.name, entry->last_crash);
 }
 
 struct entry *entry_create(struct driver *driver, struct definition *definition)

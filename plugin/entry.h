@@ -39,6 +39,7 @@ struct entry {
 	unsigned attempts;	    /* mounts that ended, well or not */
 	struct error attempt_error; /* of the last one */
 	struct error last_error;    /* stays until a mount succeeds */
+	char last_crash[160];	    /* for people; "": none since the plugin began */
 	bool ended_clean;	    /* the process has ended with everything in S3 */
 
 	char *status; /* JSON of the process, may be NULL */
@@ -53,6 +54,10 @@ struct entry *entry_create(struct driver *driver, struct definition *definition)
 struct entry *entry_find(struct driver *driver, const char *name);
 void entry_hold(struct entry *entry);
 void entry_release(struct entry *entry); /* may free it */
+
+/* The mount is gone under the containers that use it: a new one does not reach them. how: a verb.
+ */
+void entry_note_crash(struct entry *entry, const char *who, const char *how);
 
 /* Writes the definition. Fiber. */
 int entry_save(struct entry *entry, struct error *error);

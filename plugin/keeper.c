@@ -59,8 +59,7 @@ static void on_ended(void *context, int status)
 		wait_wake_all(&entry->changed);
 	} else if (entry->volume.phase == VOLUME_MOUNTED) {
 		child_describe_status(status, how, sizeof(how));
-		log_error("%s: s3mount %s; containers that use the volume have to be restarted",
-			  entry->definition.name, how);
+		entry_note_crash(entry, "s3mount", how);
 		entry->last_error = (struct error)ERROR_INIT;
 		error_set(&entry->last_error, -EIO, "s3mount %s", how);
 		event(entry, VOLUME_EVENT_PROCESS_ENDED);

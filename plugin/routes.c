@@ -207,7 +207,7 @@ static void put_status(struct json_writer *writer, const struct route_status *st
 	} texts[] = {
 		{"bucket", status->bucket},	      {"options", status->options},
 		{"credentials", status->credentials}, {"last_error", status->last_error},
-		{"warning", status->warning},
+		{"last_crash", status->last_crash},   {"warning", status->warning},
 	};
 	size_t i;
 

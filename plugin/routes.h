@@ -50,7 +50,7 @@ struct route_status {
 	const char *state;
 	unsigned references;
 	const char *bucket, *options, *credentials;
-	const char *last_error, *warning;
+	const char *last_error, *last_crash, *warning;
 	const char *mount; /* JSON of `s3mount status` */
 };
 

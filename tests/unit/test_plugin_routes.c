@@ -144,6 +144,7 @@ static void a_volume_shows_its_date_in_rfc_3339_and_its_status(void **state)
 		.bucket = "b",
 		.options = "uid=33",
 		.last_error = "",
+		.last_crash = "2026-01-02T03:04:05Z: s3mount was killed",
 		.mount = "{\"dirty_bytes\":7,\"last_error\":null,\"accepts_writes\":true,"
 			 "\"pending\":[1,2]}",
 	};
@@ -158,6 +159,7 @@ static void a_volume_shows_its_date_in_rfc_3339_and_its_status(void **state)
 	assert_string_equal(json_string(json_member(shown, "state")), "mounted");
 	assert_string_equal(json_string(json_member(shown, "options")), "uid=33");
 	assert_null(json_member(shown, "last_error"));
+	assert_non_null(strstr(json_string(json_member(shown, "last_crash")), "was killed"));
 	assert_true(json_number(json_member(shown, "references"), 0) == 2);
 	assert_true(json_number(json_member(mount, "dirty_bytes"), 0) == 7);
 	assert_true(json_bool(json_member(mount, "accepts_writes"), false));

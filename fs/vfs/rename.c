@@ -208,29 +208,40 @@ static int rename_remote(struct rename *rename)
 /* What the target owes is in S3 before the copy takes its place: after a crash its row must not
  * look like a change that somebody else's version got in the way of. If it cannot go there, it is
  * replaced all the same. */
-static void settle_target(struct rename *rename)
+static void settle_target(struct inode *target)
 {
-	struct inode *target = rename->target;
+	uint64_t deadline = env_after(target->vfs->env, SETTLE_WAIT);
 
-	if (target && rename->source->remote == REMOTE_PRESENT && inode_is_dirty(target))
-		publish_wait(target, env_after(rename->vfs->env, SETTLE_WAIT), WAIT_PLAIN);
+	/* Attributes may follow the data. */
+	for (int turn = 0; turn < 2 && inode_is_dirty(target); turn++)
+		if (publish_wait(target, deadline, WAIT_PLAIN))
+			return;
+}
+
+/* Data on its way out goes under the old name first; attributes ride on the copy. */
+static int publish_source(struct inode *source)
+{
+	int err = source->resolve_first ? publish_resolve(source) : 0;
+
+	while (!err && !source->conflicted && (source->remote == REMOTE_PRESENT || source->etag) &&
+	       (source->dirty & NODE_DIRTY_DATA)) {
+		publish_release(source);
+		err = publish_wait(source, env_after(source->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
+		publish_acquire(source);
+	}
+	return err;
 }
 
 static int rename_file(struct rename *rename)
 {
 	struct inode *source = rename->source, *target = rename->target;
-	int err = 0;
+	int err;
 
-	settle_target(rename);
-	/* Data on its way out goes under the old name first; attributes ride on the copy. */
 	publish_acquire(source);
-	if (source->resolve_first)
-		err = publish_resolve(source);
-	while (!err && !source->conflicted && (source->remote == REMOTE_PRESENT || source->etag) &&
-	       (source->dirty & NODE_DIRTY_DATA)) {
-		publish_release(source);
-		err = publish_wait(source, env_after(rename->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
-		publish_acquire(source);
+	err = publish_source(source);
+	if (!err && target && source->remote == REMOTE_PRESENT && inode_is_dirty(target)) {
+		settle_target(target);
+		err = publish_source(source); /* it may have been written to meanwhile */
 	}
 	if (target)
 		publish_acquire(target);

@@ -19,7 +19,7 @@ import workload
 
 SEED = int(os.environ.get("S3MOUNT_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 ROUNDS = int(os.environ.get("S3MOUNT_TEST_ROUNDS", "210"))  # on the embedded server, over all option sets
-ELSEWHERE = 30  # times fewer on the others
+ELSEWHERE = 10  # times fewer on the others
 FULL_CHECK = 12  # rounds between looks at the whole bucket
 OPTIONS = ("close=s3", "close=local", "close=local,fsync=local")
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED)  # what a program is told whose file system dies

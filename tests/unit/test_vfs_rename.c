@@ -130,6 +130,38 @@ a_crash_in_the_rename_of_a_file_with_a_new_mode_leaves_one_name(struct core_worl
 	core_assert_object(world, "b", "text");
 }
 
+/* The file that moves is on its way to S3 when the rename begins. */
+static void a_crash_while_a_file_on_its_way_replaces_another(struct core_world *world)
+{
+	struct job job = {world->node, "a", "b", 0, false};
+	struct vfs_handle *handle;
+	struct stat st;
+
+	core_stop(world->node);
+	world->node->config.close = PUBLISH_LOCAL;
+	core_start(world->node);
+	assert_int_equal(core_put(world->node, "b", "old"), 0);
+	core_drain(world->node);
+	assert_int_equal(core_open(world->node, "b", O_RDWR, &handle), 0);
+	assert_int_equal(core_write(handle, "changed", 0), 0);
+	assert_int_equal(core_chmod(world->node, "b", 0600), 0);
+	core_hold(world, OS_PUT, "a");
+	assert_int_equal(core_put(world->node, "a", "new"), 0);
+	core_await_held(world);
+	core_spawn(world->node, rename_fiber, &job);
+	core_hold(world, OS_DELETE, NULL);
+	objstore_memory_release(world->memory);
+	core_await_held(world);
+	core_hold_no_more(world);
+	core_crash(world->node);
+	core_drain(world->node);
+	core_assert_object(world, "b", "new");
+	core_assert_object(world, "a", NULL);
+	assert_int_equal(world->memory->bucket.object_count, 1);
+	assert_int_equal(core_stat(world->node, "b", &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0644);
+}
+
 static struct vfs_handle *write_new(struct core_world *world, const char *path)
 {
 	struct vfs_handle *handle;
@@ -489,6 +521,7 @@ int main(void)
 		CORE_TEST(a_published_file_is_copied_by_the_server),
 		CORE_TEST(what_was_at_the_target_is_replaced),
 		CORE_TEST(a_crash_while_a_changed_file_is_replaced_leaves_no_conflict),
+		CORE_TEST(a_crash_while_a_file_on_its_way_replaces_another),
 		CORE_TEST(a_crash_in_the_rename_of_a_file_with_a_new_mode_leaves_one_name),
 		CORE_TEST(a_new_file_over_a_published_one_becomes_its_next_version),
 		CORE_TEST(what_a_new_file_has_replaced_does_not_come_back_when_it_is_removed),

@@ -125,7 +125,7 @@ static int prepare_data(struct inode *inode)
 int change_begin(struct inode *inode, unsigned what)
 {
 	struct vfs *vfs = inode->vfs;
-	bool was_clean;
+	bool serves; /* what the journal says: the data file is S3's version */
 	int err = 0;
 
 	if (vfs->config.read_only)
@@ -146,7 +146,8 @@ int change_begin(struct inode *inode, unsigned what)
 		inode->dirty |= what;
 		return 0;
 	}
-	was_clean = inode->persisted && !inode_is_dirty(inode) && !inode->directory;
+	serves = inode->persisted && !inode->directory &&
+		 !((inode->dirty | inode->dirty_frozen) & NODE_DIRTY_DATA);
 	if (!inode_is_dirty(inode)) {
 		env_put_id(vfs->env, inode->put_id);
 		inode->dirty_since = (uint64_t)executor_wall(vfs->env->executor);
@@ -158,10 +159,9 @@ int change_begin(struct inode *inode, unsigned what)
 	}
 	inode->dirty |= what;
 	change_journal(inode);
-	if (!was_clean)
+	if (!serves)
 		return 0;
-	/* The row said that the data file is S3's version: that is taken back before a byte
-	 * changes. */
+	/* That is taken back before a byte changes. */
 	err = change_wait(inode, inode->dirty_sequence);
 	return err ? err : change_begin(inode, what);
 }

@@ -80,6 +80,25 @@ static void a_write_that_was_not_acknowledged_spoils_no_clean_file(struct core_w
 	core_assert_file(world->node, "f", "original");
 }
 
+/* The same where a new mode is on its way: the data is clean all the same. */
+static void
+a_write_that_was_not_acknowledged_spoils_no_file_with_a_new_mode(struct core_world *world)
+{
+	struct vfs_handle *handle;
+
+	assert_int_equal(core_put(world->node, "f", "original"), 0);
+	core_hold(world, OS_COPY, NULL);
+	assert_int_equal(core_chmod(world->node, "f", 0600), 0);
+	handle = open_file(world->node, "f", O_RDWR);
+	core_stop_journal(world->node);
+	assert_int_not_equal(core_write(handle, "XXXX", 0), 0);
+	core_hold_no_more(world);
+	core_crash(world->node);
+	core_drain(world->node);
+	core_assert_object(world, "f", "original");
+	core_assert_file(world->node, "f", "original");
+}
+
 static void a_truncate_that_was_not_acknowledged_loses_nothing(struct core_world *world)
 {
 	struct vfs_handle *handle = open_file(world->node, "f", O_RDWR | O_CREAT);
@@ -375,6 +394,7 @@ int main(void)
 		CORE_TEST(an_acknowledged_write_survives_a_crash),
 		CORE_TEST(a_write_to_a_clean_file_survives_a_crash),
 		CORE_TEST(a_write_that_was_not_acknowledged_spoils_no_clean_file),
+		CORE_TEST(a_write_that_was_not_acknowledged_spoils_no_file_with_a_new_mode),
 		CORE_TEST(a_truncate_that_was_not_acknowledged_loses_nothing),
 		CORE_TEST(close_local_survives_a_crash),
 		CORE_TEST(fsync_local_survives_a_loss_of_power),

@@ -40,7 +40,10 @@ class State:
         self.s3 = frozenset(s3)
 
     def crash(self):
+        """What is found after one stays."""
         self.handles = {}
+        for node in self.names.values():
+            node.kept = True
 
     def apply(self, step):
         getattr(self, "do_" + step["op"])(**{key: value for key, value in step.items() if key not in ("op", "n")})

@@ -82,6 +82,13 @@ static void execute(struct objstore_memory *memory, struct os_request *request)
 	struct memory_fault fault;
 	bool struck = take_fault(memory, request->op, &fault);
 
+	if (struck && fault.moment == FAULT_TWICE) {
+		memory_execute(memory, request);
+		os_request_free_result(request);
+		memory_execute(memory, request);
+		request->result.repeated = request->result.err == 0;
+		return;
+	}
 	if (!struck || fault.moment == FAULT_AFTER)
 		memory_execute(memory, request);
 	/* What failed by itself fails for its own reason. */

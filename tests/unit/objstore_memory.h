@@ -20,6 +20,7 @@ enum condition_support { CONDITIONS_HONOURED, CONDITIONS_IGNORED, CONDITIONS_NOT
 enum fault_moment {
 	FAULT_BEFORE,	 /* nothing happened */
 	FAULT_AFTER,	 /* it took effect, but the reply is lost: result.ambiguous */
+	FAULT_TWICE,	 /* the same, and the store has repeated it with success: err is not used */
 	FAULT_UNDECIDED, /* it did not take effect, but the store cannot tell: result.ambiguous */
 };
 

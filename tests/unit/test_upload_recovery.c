@@ -178,6 +178,41 @@ static void an_upload_that_was_being_completed_is_not_gone_on_with(struct core_w
 	assert_no_uploads(world);
 }
 
+/* A PUT with the same put-id may still come, too. */
+static void nor_is_one_beside_a_put(struct core_world *world)
+{
+	struct vfs_handle *handle = stream(world), *second;
+	struct stat values = {.st_size = 5}, out;
+
+	core_hold(world, OS_PUT, "big");
+	assert_int_equal(vfs_setattr(world->node->vfs, core_ino(world->node, "big"), handle,
+				     &values, VFS_SET_SIZE, &out),
+			 0);
+	second = open_file(world->node, "big", 0);
+	core_release_handle(world->node, handle);
+	core_await_held(world);
+	core_hold_no_more(world);
+	write_pattern(second, 0, 50 * MIB, 1);
+	crash_and_drain(world);
+	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	assert_int_equal(world->node->count[OS_MPU_CREATE], 1);
+	assert_no_uploads(world);
+}
+
+/* Whatever bears its put-id before it is completed is no reason to take that for its object. */
+static void what_came_late_does_not_pass_for_the_upload(struct core_world *world)
+{
+	const char *meta[] = {META_PUT_ID, NULL, NULL};
+
+	stream(world);
+	meta[1] = os_meta_get(&world->memory->bucket.uploads[0]->target.meta, META_PUT_ID);
+	objstore_memory_put(world->memory, "big", "of an attempt before", meta);
+	crash_and_drain(world);
+	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	assert_int_equal(world->memory->bucket.object_count, 1);
+	assert_no_uploads(world);
+}
+
 static void an_upload_that_others_ended_begins_again(struct core_world *world)
 {
 	stream(world);
@@ -213,7 +248,7 @@ static void so_does_one_that_others_end_while_it_is_sent(struct core_world *worl
 
 static void a_lost_reply_to_the_first_request_leaves_no_upload(struct core_world *world)
 {
-	static const enum fault_moment moments[] = {FAULT_AFTER, FAULT_UNDECIDED};
+	static const enum fault_moment moments[] = {FAULT_AFTER, FAULT_UNDECIDED, FAULT_TWICE};
 
 	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
 		struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
@@ -290,6 +325,8 @@ int main(void)
 		CORE_TEST(parts_that_cannot_be_compared_are_sent_again),
 		CORE_TEST(an_upload_of_a_file_that_is_small_by_now_is_aborted),
 		CORE_TEST(an_upload_that_was_being_completed_is_not_gone_on_with),
+		CORE_TEST(nor_is_one_beside_a_put),
+		CORE_TEST(what_came_late_does_not_pass_for_the_upload),
 		CORE_TEST(an_upload_that_others_ended_begins_again),
 		CORE_TEST(so_does_one_that_others_end_while_it_is_sent),
 		CORE_TEST(a_lost_reply_to_the_first_request_leaves_no_upload),

@@ -253,10 +253,16 @@ static void a_lost_reply_to_the_first_request_leaves_no_upload(struct core_world
 	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
 		struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
 
+		core_zero(world->node);
 		objstore_memory_fail(world->memory, OS_MPU_CREATE, 1, -ETIMEDOUT, moments[i]);
 		write_pattern(handle, 0, 20 * MIB, i);
 		assert_int_equal(core_close(world->node, handle), 0);
 		assert_pattern(world, "big", 0, 20 * MIB, i);
+		assert_int_equal(world->node->count[OS_MPU_CREATE],
+				 moments[i] == FAULT_TWICE ? 1 : 2);
+		core_drain(world->node);
+		assert_int_equal(world->memory->bucket.upload_count, 0);
+		core_sleep(world, 600 * NSEC_PER_SEC);
 	}
 	assert_no_uploads(world);
 }

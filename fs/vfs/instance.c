@@ -109,25 +109,39 @@ struct executor *vfs_executor(struct vfs *vfs)
 
 enum { RECOVERED_LATER = 1 }; /* the intent has a new owner */
 
+/* Else our key has not the right, or the server cannot. */
+static bool is_transient(int err)
+{
+	return err == -EIO || err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -EBUSY ||
+	       err == -EPROTO || err == -EKEYREJECTED;
+}
+
 static int recover_upload(struct vfs *vfs, const struct found_intent *found)
 {
 	const struct journal_intent *intent = &found->intent;
+	struct uploader *uploader = &vfs->uploader;
 	int64_t since;
 	int err;
 
 	if (!intent->target[0]) {
-		err = parse_int(intent->etag, 0, INT64_MAX, &since);
-		if (!err)
-			err = orphan_find(&vfs->uploader, intent->source, since);
-		return err == -EACCES || err == -EOPNOTSUPP || err > 0 ? 0 : err;
+		if (parse_int(intent->etag, 0, INT64_MAX, &since))
+			return 0;
+		err = orphan_find(uploader, intent->source, since);
+		if (err >= 0 || !is_transient(err))
+			return 0;
+		orphan_find_later(uploader, intent->source, since, intent->id);
+		return RECOVERED_LATER;
 	}
 	/* With two, one of them may still become the object that bears the put-id of both. */
 	err = found->shared ? -ESTALE : stream_resume(vfs, intent);
 	if (!err)
 		return RECOVERED_LATER;
-	if (err == -ESTALE)
-		err = orphan_abort(&vfs->uploader, intent->source, intent->target);
-	return err == -ENOENT ? 0 : err;
+	if (!is_transient(err) && err != -ENOENT)
+		err = orphan_abort(uploader, intent->source, intent->target);
+	if (!err || err == -ENOENT)
+		return 0;
+	orphan_abort_later(uploader, intent->source, intent->target, intent->id);
+	return RECOVERED_LATER;
 }
 
 /* Deletes the version of a key that was copied; a newer one is somebody's work. */

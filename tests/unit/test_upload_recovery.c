@@ -292,6 +292,22 @@ static void make_upload(struct core_world *world, const char *key)
 	upload->target.last_modified = executor_wall(world->executor);
 }
 
+/* The key may not list parts, or the server is away for a moment: nothing is left either. */
+static void nor_does_a_recovery_that_fails(struct core_world *world)
+{
+	static const int errors[] = {-EACCES, -EIO, -EHOSTUNREACH};
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		stream(world);
+		objstore_memory_fail(world->memory, OS_MPU_LIST_PARTS, 1, errors[i], FAULT_BEFORE);
+		crash_and_drain(world);
+		assert_pattern(world, "big", 0, 50 * MIB, 1);
+		assert_int_equal(world->memory->bucket.upload_count, 0);
+		assert_int_equal(core_unlink(world->node, "big"), 0);
+	}
+	assert_no_uploads(world);
+}
+
 static void uploads_of_others_stay(struct core_world *world)
 {
 	struct vfs_handle *handle;
@@ -337,6 +353,7 @@ int main(void)
 		CORE_TEST(so_does_one_that_others_end_while_it_is_sent),
 		CORE_TEST(a_lost_reply_to_the_first_request_leaves_no_upload),
 		CORE_TEST(nor_does_a_crash_at_that_moment),
+		CORE_TEST(nor_does_a_recovery_that_fails),
 		CORE_TEST(uploads_of_others_stay),
 		CORE_TEST(an_abort_that_fails_is_tried_again),
 	};

@@ -297,7 +297,8 @@ static void abandoned_multipart_uploads_are_aborted(struct core_world *world)
 	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 20 * MIB);
 }
 
-static void what_recovery_cannot_reach_waits_for_the_next_mount(struct core_world *world)
+/* Aborts that fail; what is left after that. */
+static void recover_with_failures(struct core_world *world, unsigned failures, unsigned left)
 {
 	struct vfs_handle *handle = open_file(world->node, "big", O_RDWR | O_CREAT);
 	char *data = calloc(1, 20 * MIB);
@@ -309,13 +310,24 @@ static void what_recovery_cannot_reach_waits_for_the_next_mount(struct core_worl
 	vfs_sync(world->node->vfs, VFS_ROOT, env_after(&world->node->env, NSEC_PER_SEC));
 	core_crash_only(world->node);
 	core_release(world);
-	objstore_memory_fail(world->memory, OS_MPU_ABORT, 1, -EIO, FAULT_BEFORE);
+	for (unsigned i = 0; i < failures; i++)
+		objstore_memory_fail(world->memory, OS_MPU_ABORT, 1, -EIO, FAULT_BEFORE);
 	core_load(world->node);
-	assert_int_equal(vfs_recover(world->node->vfs), -EIO);
+	assert_int_equal(vfs_recover(world->node->vfs), 0);
 	core_drain(world->node);
-	assert_int_equal(world->memory->bucket.upload_count, 1);
+	assert_int_equal(world->memory->bucket.upload_count, left);
 	core_crash(world->node);
 	assert_int_equal(world->memory->bucket.upload_count, 0);
+}
+
+static void what_recovery_cannot_reach_is_tried_again(struct core_world *world)
+{
+	recover_with_failures(world, 3, 0);
+}
+
+static void what_it_never_reaches_waits_for_the_next_mount(struct core_world *world)
+{
+	recover_with_failures(world, 9, 1);
 }
 
 static void
@@ -407,7 +419,8 @@ int main(void)
 		CORE_TEST(an_upload_that_a_crash_cut_off_is_removed_with_its_file),
 		CORE_TEST(a_conflict_that_comes_up_at_recovery_keeps_both),
 		CORE_TEST(abandoned_multipart_uploads_are_aborted),
-		CORE_TEST(what_recovery_cannot_reach_waits_for_the_next_mount),
+		CORE_TEST(what_recovery_cannot_reach_is_tried_again),
+		CORE_TEST(what_it_never_reaches_waits_for_the_next_mount),
 		CORE_TEST(a_rename_that_failed_half_way_is_not_finished_behind_the_users_back),
 		CORE_TEST(data_files_that_nothing_names_are_removed),
 		CORE_TEST(a_crash_at_every_request_of_a_small_job_loses_nothing),

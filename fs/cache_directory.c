@@ -1,10 +1,12 @@
 #include "fs/cache_directory.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,8 +63,56 @@ static int take_lock(struct cache_directory *directory, struct error *error)
 			 directory->path, process);
 }
 
-int cache_directory_open(struct cache_directory *directory, const char *cache, const char *bucket,
-			 const char *volume, struct error *error)
+/* Where a crash, a container's end or another machine takes away what was not uploaded yet, or
+ * where fsync does not mean what it says. Magic numbers: statfs(2), linux/magic.h and the kernel's
+ * sources of those that are not in it. */
+static const struct {
+	unsigned long type;
+	const char *name, *risk;
+} unsafe_file_systems[] = {
+	{0x01021994, "tmpfs", "it is in memory, and a restart loses it"},
+	{0x858458f6, "ramfs", "it is in memory, and a restart loses it"},
+	{0x794c7630, "overlayfs", "it goes with its container"},
+	{0x6969, "NFS", "it depends on another machine"},
+	{0x517b, "SMB", "it depends on another machine"},
+	{0xff534d42, "CIFS", "it depends on another machine"},
+	{0xfe534d42, "SMB", "it depends on another machine"},
+	{0x65735546, "FUSE", "what an fsync means there is not known"},
+	{0x01021997, "9P", "it depends on another machine"},
+	{0x00c36400, "CephFS", "it depends on other machines"},
+	{0x5346414f, "AFS", "it depends on another machine"},
+	{0x0bd00bd0, "Lustre", "it depends on other machines"},
+	{0x786f4256, "vboxsf", "it depends on another machine"},
+};
+
+static int check_file_system(const char *path, enum cache_use use, struct error *error)
+{
+	struct statfs st;
+
+	if (use == CACHE_FOR_READS)
+		return 0;
+	if (statfs(path, &st))
+		return unusable(path, -errno, error);
+	for (size_t i = 0; i < sizeof(unsafe_file_systems) / sizeof(unsafe_file_systems[0]); i++) {
+		if ((unsigned long)st.f_type != unsafe_file_systems[i].type)
+			continue;
+		if (use == CACHE_FORCED) {
+			log_warning("the cache directory %s is on %s: %s, with all that is not in "
+				    "S3 yet",
+				    path, unsafe_file_systems[i].name, unsafe_file_systems[i].risk);
+			return 0;
+		}
+		return error_set(error, -EOPNOTSUPP,
+				 "the cache directory %s is on %s: %s, with all that is not in S3 "
+				 "yet; give one on a local disk with -o cache=DIR, or accept the "
+				 "risk with -o force_cache, or mount with -o ro",
+				 path, unsafe_file_systems[i].name, unsafe_file_systems[i].risk);
+	}
+	return 0;
+}
+
+int cache_directory_open(struct cache_directory *directory, const char *cache, enum cache_use use,
+			 const char *bucket, const char *volume, struct error *error)
 {
 	struct buf path = BUF_INIT;
 	struct statvfs space;
@@ -79,7 +129,10 @@ int cache_directory_open(struct cache_directory *directory, const char *cache, c
 		return error_set(error, -ENAMETOOLONG, "the cache directory's path is too long: %s",
 				 cache);
 	err = directory_make(directory->data_path, 0700);
-	err = err ? unusable(directory->data_path, err, error) : take_lock(directory, error);
+	err = err ? unusable(directory->data_path, err, error)
+		  : check_file_system(directory->path, use, error);
+	if (!err)
+		err = take_lock(directory, error);
 	if (!err && statvfs(directory->path, &space))
 		err = error_set(error, -errno, "cannot look at %s: %s", directory->path,
 				strerror(errno));
@@ -92,6 +145,40 @@ int cache_directory_open(struct cache_directory *directory, const char *cache, c
 	return 0;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *position)
+{
+	(void)st;
+	(void)type;
+	(void)position;
+	return remove(path); /* errno stays for nftw's caller */
+}
+
+int cache_directory_set_aside(struct cache_directory *directory, struct error *error)
+{
+	struct buf path = BUF_INIT;
+	char *reads, *data;
+	int err;
+
+	buf_printf(&path, "%s/reads", directory->path);
+	reads = buf_steal(&path);
+	buf_printf(&path, "%s/data", reads ? reads : "");
+	data = buf_steal(&path);
+	if (!reads || !data) {
+		free(reads);
+		free(data);
+		return error_set(error, -ENOMEM, "out of memory");
+	}
+	directory->aside = directory->path;
+	free(directory->data_path);
+	directory->path = reads;
+	directory->data_path = data;
+	/* Of a former mount like this one; copies alone. */
+	if (nftw(reads, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) && errno != ENOENT)
+		return unusable(reads, -errno, error);
+	err = directory_make(data, 0700);
+	return err ? unusable(data, err, error) : 0;
+}
+
 void cache_directory_close(struct cache_directory *directory)
 {
 	if (directory->lock_fd >= 0)
@@ -99,7 +186,8 @@ void cache_directory_close(struct cache_directory *directory)
 	directory->lock_fd = -1;
 	free(directory->path);
 	free(directory->data_path);
-	directory->path = directory->data_path = NULL;
+	free(directory->aside);
+	directory->path = directory->data_path = directory->aside = NULL;
 }
 
 /* Exactly count numbers on one line. Cuts the text up. */

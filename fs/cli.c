@@ -22,12 +22,13 @@ enum flag {
 	FLAG_READY_FD,
 	FLAG_TIMEOUT,
 	FLAG_JSON,
+	FLAG_TO,
 	FLAG_IGNORED,
 	FLAG_IGNORED_VALUE,
 };
 
 #define FOR(command) (1U << (command))
-#define FOR_ANY	     (FOR(CLI_MOUNT) | FOR(CLI_SYNC) | FOR(CLI_STATUS))
+#define FOR_ANY	     (FOR(CLI_MOUNT) | FOR(CLI_SYNC) | FOR(CLI_STATUS) | FOR(CLI_RECOVER))
 
 struct flag_spec {
 	char letter;	   /* '\0': none */
@@ -47,7 +48,8 @@ static const struct flag_spec flags[] = {
 	{'\0', "man", NULL, FLAG_MAN, FOR_ANY},
 	{'\0', "ready-fd", "NUMBER", FLAG_READY_FD, FOR(CLI_MOUNT)},
 	{'\0', "timeout", "SECONDS", FLAG_TIMEOUT, FOR(CLI_SYNC)},
-	{'\0', "json", NULL, FLAG_JSON, FOR(CLI_STATUS)},
+	{'\0', "json", NULL, FLAG_JSON, FOR(CLI_STATUS) | FOR(CLI_RECOVER)},
+	{'\0', "to", "DIRECTORY", FLAG_TO, FOR(CLI_RECOVER)},
 	{'n', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
 	{'s', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
 	{'v', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
@@ -67,9 +69,10 @@ struct parser {
 
 static const char *command_word(const struct cli *cli)
 {
-	return cli->command == CLI_SYNC	    ? "s3mount sync"
-	       : cli->command == CLI_STATUS ? "s3mount status"
-					    : "s3mount";
+	return cli->command == CLI_SYNC	     ? "s3mount sync"
+	       : cli->command == CLI_STATUS  ? "s3mount status"
+	       : cli->command == CLI_RECOVER ? "s3mount recover"
+					     : "s3mount";
 }
 
 static int usage(const struct parser *parser, const char *what, const char *argument)
@@ -78,6 +81,7 @@ static int usage(const struct parser *parser, const char *what, const char *argu
 		[CLI_MOUNT] = "s3mount BUCKET[:PREFIX] DIR [-o opt,..]",
 		[CLI_SYNC] = "s3mount sync DIR [--timeout SECONDS]",
 		[CLI_STATUS] = "s3mount status DIR [--json]",
+		[CLI_RECOVER] = "s3mount recover DIR [--to DIRECTORY] [--json]",
 	};
 
 	return error_set(parser->error, -EINVAL, "%s%s%.64s%s; usage: %s", what,
@@ -143,6 +147,10 @@ static int apply(struct parser *parser, const struct flag_spec *spec, const char
 	case FLAG_READY_FD: return parse_ready_fd(parser, value);
 	case FLAG_TIMEOUT: return parse_timeout(parser, value);
 	case FLAG_JSON: cli->json = true; return 0;
+	case FLAG_TO:
+		free(cli->to);
+		cli->to = string_copy(value);
+		return cli->to ? 0 : error_set(parser->error, -ENOMEM, "out of memory");
 	case FLAG_IGNORED:
 	case FLAG_IGNORED_VALUE: return 0;
 	}
@@ -346,6 +354,8 @@ int cli_parse(int argc, char *const argv[], struct cli *cli, struct error *error
 		cli->command = CLI_SYNC;
 	else if (argc > 1 && strcmp(argv[1], "status") == 0)
 		cli->command = CLI_STATUS;
+	else if (argc > 1 && strcmp(argv[1], "recover") == 0)
+		cli->command = CLI_RECOVER;
 	/* A wrong variable must not take --help away from who wants to repair it. */
 	if (cli->command == CLI_MOUNT)
 		options_init(&cli->options, &environment);
@@ -367,5 +377,6 @@ void cli_free(struct cli *cli)
 	options_free(&cli->options);
 	free(cli->bucket);
 	free(cli->directory);
+	free(cli->to);
 	memset(cli, 0, sizeof(*cli));
 }

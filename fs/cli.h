@@ -3,11 +3,12 @@
  * s3mount BUCKET[:PREFIX] DIR [-o opt,..] [-f] [-d]   also as mount(8) and mount.fuse3(8) call it
  * s3mount sync DIR [--timeout SECONDS]
  * s3mount status DIR [--json]
+ * s3mount recover DIR [--to DIRECTORY] [--json]
  * s3mount --help | --version | --man
  *
- * Flags may stand before, between and after the operands; "--" ends them. sync and status are
- * commands only as the first argument; a bucket of that name is written "sync:". Pure but for the
- * environment that options_init reads. Any thread.
+ * Flags may stand before, between and after the operands; "--" ends them. sync, status and recover
+ * are commands only as the first argument; a bucket of that name is written "sync:". Pure but for
+ * the environment that options_init reads. Any thread.
  */
 #ifndef FS_CLI_H
 #define FS_CLI_H
@@ -20,12 +21,13 @@
 
 enum { CLI_EXIT_USAGE = 2 }; /* exit status for a wrong command line */
 
-enum cli_command { CLI_MOUNT, CLI_SYNC, CLI_STATUS, CLI_HELP, CLI_VERSION, CLI_MAN };
+enum cli_command { CLI_MOUNT, CLI_SYNC, CLI_STATUS, CLI_RECOVER, CLI_HELP, CLI_VERSION, CLI_MAN };
 
 struct cli {
 	enum cli_command command;
 	char *bucket;		/* CLI_MOUNT; checked */
-	char *directory;	/* CLI_MOUNT, CLI_SYNC, CLI_STATUS; as it was given */
+	char *directory;	/* of every command; as it was given */
+	char *to;		/* CLI_RECOVER; NULL: none was given */
 	struct options options; /* CLI_MOUNT; prefix merged from BUCKET:PREFIX, debug from -d */
 	bool foreground;
 	bool json;

@@ -15,6 +15,7 @@
 #include "fs/cli.h"
 #include "fs/control.h"
 #include "fs/mount.h"
+#include "fs/recover.h"
 
 /* Exit status of a mount that has left changes in its cache; see mount.h. */
 enum { EXIT_LEFT = 3 };
@@ -75,11 +76,14 @@ static void let_go(bool keeps_stderr)
 		close(null);
 }
 
-static void ready(void *context)
+static void ready(void *context, const char *text)
 {
 	struct notice *notice = context;
 
 	say(notice->ready_fd);
+	/* In the foreground the log is what the user reads. */
+	if (text && notice->parent_fd >= 0 && !notice->keeps_stderr)
+		fprintf(stderr, "s3mount: %s\n", text);
 	if (notice->parent_fd >= 0)
 		let_go(notice->keeps_stderr);
 	say(notice->parent_fd);
@@ -183,6 +187,7 @@ int main(int argc, char *argv[])
 	case CLI_MAN: manual_print(stdout, S3MOUNT_VERSION); break;
 	case CLI_SYNC: status = control_sync(cli.directory, cli.timeout); break;
 	case CLI_STATUS: status = control_status(cli.directory, cli.json); break;
+	case CLI_RECOVER: status = recover_run(cli.directory, cli.to, cli.json); break;
 	case CLI_MOUNT: status = mount_command(&cli); break;
 	}
 	cli_free(&cli);

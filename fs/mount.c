@@ -32,11 +32,12 @@ enum { FIBERS_MAX = 4096, FIBER_STACK = 128 * 1024 };
 struct mount {
 	struct cli *cli;
 	struct options *options;
-	void (*ready)(void *context);
+	void (*ready)(void *context, const char *notice);
 	void *ready_context;
 	struct error *error;
 	int err;
-	bool up, signalled;
+	bool up, signalled, read_only;
+	char *damage; /* of the journal; NULL: none */
 
 	struct loop *loop;
 	struct env env;
@@ -214,7 +215,7 @@ static int probe(struct mount *mount)
 	struct os_result failure = {0};
 	int err;
 
-	if (mount->options->ro)
+	if (mount->read_only)
 		return 0;
 	if (cache_directory_load_probe(&mount->cache, executor_wall(mount->env.executor),
 				       &uploader->can, &mount->unquoted)) {
@@ -240,6 +241,52 @@ static uint32_t owner(int64_t option, uint32_t own)
 	return option >= 0 ? (uint32_t)option : own;
 }
 
+static int open_core(struct mount *mount, const struct vfs_config *config)
+{
+	struct journal_info info;
+	int err = disk_posix_create(&mount->env.disk, mount->env.executor, mount->cache.data_path,
+				    mount->error);
+
+	if (!err)
+		err = journal_open(&mount->env.journal, mount->env.executor, mount->cache.path,
+				   mount->volume, &info, mount->error);
+	if (!err)
+		err = vfs_create_instance(&mount->env, config, &info, &mount->vfs, mount->error);
+	return err;
+}
+
+/* The journal cannot be read. It, and the data that it names, stay for `s3mount recover`; the
+ * bucket is served without them. */
+static int go_on_read_only(struct mount *mount, struct vfs_config *config)
+{
+	struct buf text = BUF_INIT;
+	int err;
+
+	buf_printf(
+		&text,
+		"%s; the bucket is mounted READ-ONLY, without changes that are not in S3 yet: "
+		"unmount it, save them with `s3mount recover %s --to DIRECTORY`, move that cache "
+		"directory away and mount again",
+		mount->error->message, mount->cache.path);
+	mount->damage = buf_steal(&text);
+	*mount->error = (struct error)ERROR_INIT;
+	if (mount->env.journal)
+		journal_close(mount->env.journal, false);
+	mount->env.journal = NULL;
+	mount->env.disk->ops->destroy(mount->env.disk);
+	mount->env.disk = NULL;
+	if (!mount->damage)
+		return error_set(mount->error, -ENOMEM, "out of memory");
+	err = cache_directory_set_aside(&mount->cache, mount->error);
+	if (err)
+		return err;
+	mount->read_only = config->read_only = true;
+	config->read_only_because = mount->damage;
+	config->cache_directory = mount->cache.aside;
+	log_error("%s: %s", mount->volume, mount->damage);
+	return open_core(mount, config);
+}
+
 static int create_vfs(struct mount *mount)
 {
 	struct options *options = mount->options;
@@ -247,7 +294,6 @@ static int create_vfs(struct mount *mount)
 	uint32_t dirmask = options->dirmask >= 0 ? (uint32_t)options->dirmask : umask_;
 	uint64_t limit = (uint64_t)options->cache_size;
 	char node[HOST_NAME_MAX + 1] = "node";
-	struct journal_info info;
 	struct vfs_config config;
 	int err;
 
@@ -269,15 +315,13 @@ static int create_vfs(struct mount *mount)
 		.dirty_limit = options->dirty_limit ? (uint64_t)options->dirty_limit : limit / 2,
 		.part_size = (uint64_t)options->part_size,
 		.parallel = (unsigned)options->parallel,
-		.read_only = options->ro,
+		.read_only = mount->read_only,
+		.cache_directory = mount->cache.path,
 	};
-	err = disk_posix_create(&mount->env.disk, mount->env.executor, mount->cache.data_path,
-				mount->error);
-	if (!err)
-		err = journal_open(&mount->env.journal, mount->env.executor, mount->cache.path,
-				   mount->volume, &info, mount->error);
-	if (!err)
-		err = vfs_create_instance(&mount->env, &config, &info, &mount->vfs, mount->error);
+	err = open_core(mount, &config);
+	/* -EIO: the disk cannot give a part of it. */
+	if ((err == -EUCLEAN || err == -EIO) && mount->env.disk)
+		err = go_on_read_only(mount, &config);
 	return err;
 }
 
@@ -370,7 +414,7 @@ static int start_front(struct mount *mount)
 		.directory = mount->directory,
 		.source = mount->cli->bucket,
 		.allow_other = mount->options->allow_other,
-		.read_only = mount->options->ro,
+		.read_only = mount->read_only,
 		.attr_timeout = (uint64_t)mount->options->attr_timeout,
 	};
 
@@ -412,8 +456,9 @@ static void start(void *argument)
 		return;
 	}
 	mount->up = true;
-	log_info("%s: mounted on %s", mount->volume, mount->directory);
-	mount->ready(mount->ready_context);
+	log_info("%s: mounted on %s%s", mount->volume, mount->directory,
+		 mount->read_only ? ", read-only" : "");
+	mount->ready(mount->ready_context, mount->damage);
 }
 
 /* Small allocations stay in the heap; without this each read of a large buffer would map and unmap
@@ -445,8 +490,11 @@ static int prepare(struct mount *mount)
 	if (!err)
 		err = open_store(mount);
 	if (!err)
-		err = cache_directory_open(&mount->cache, mount->options->cache, mount->cli->bucket,
-					   mount->volume, mount->error);
+		err = cache_directory_open(&mount->cache, mount->options->cache,
+					   mount->options->ro		 ? CACHE_FOR_READS
+					   : mount->options->force_cache ? CACHE_FORCED
+									 : CACHE_FOR_WRITES,
+					   mount->cli->bucket, mount->volume, mount->error);
 	return err;
 }
 
@@ -454,7 +502,7 @@ static int prepare(struct mount *mount)
  * that are still under way may belong to fibers, so nothing of theirs is freed. */
 static bool finish(struct mount *mount)
 {
-	bool clean = mount->up && vfs_pending(mount->vfs).files == 0;
+	bool clean = mount->up && vfs_pending(mount->vfs).files == 0 && !mount->damage;
 
 	if (mount->front && front_requests(mount->front) == 0)
 		front_destroy(mount->front);
@@ -467,7 +515,8 @@ static bool finish(struct mount *mount)
 	return clean;
 }
 
-int mount_run(struct cli *cli, void (*ready)(void *context), void *context, struct error *error)
+int mount_run(struct cli *cli, void (*ready)(void *context, const char *notice), void *context,
+	      struct error *error)
 {
 	struct mount *mount = calloc(1, sizeof(*mount));
 	int err;
@@ -476,6 +525,7 @@ int mount_run(struct cli *cli, void (*ready)(void *context), void *context, stru
 		return error_set(error, -ENOMEM, "out of memory");
 	mount->cli = cli;
 	mount->options = &cli->options;
+	mount->read_only = cli->options.ro;
 	mount->ready = ready;
 	mount->ready_context = context;
 	mount->error = error;

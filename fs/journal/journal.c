@@ -540,8 +540,13 @@ int journal_open_on(struct journal **out, struct executor *executor,
 
 int journal_load(struct journal *journal, const struct journal_loader *loader)
 {
+	int err;
+
 	CHECK(journal->last == 0);
-	return store_load(journal->store, loader);
+	err = store_load(journal->store, loader);
+	if (err)
+		stop_for_good(journal, err);
+	return err;
 }
 
 void journal_close(struct journal *journal, bool clean)

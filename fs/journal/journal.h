@@ -107,7 +107,8 @@ int journal_open_on(struct journal **out, struct executor *executor,
 		    const struct journal_host *host, const char *dir, const char *volume,
 		    struct journal_info *info, struct error *error);
 
-/* Reads everything in it; parents before children. Before the first write. */
+/* Reads everything in it; parents before children. Before the first write. After a failure nothing
+ * can be written, so that what could not be read stays. */
 int journal_load(struct journal *journal, const struct journal_loader *loader);
 /* Waits for everything queued; marks it clean when asked. Blocks; called after the executor has
  * ended. */

@@ -98,8 +98,7 @@ static int read_meta(struct sql_statement *row, int column, struct os_meta *meta
 	return data ? meta_blob_decode(data, len, meta) : 0;
 }
 
-/* Returns the column after the last that it reads. */
-static int read_columns(struct sql_statement *row, struct journal_node *node)
+int load_columns(struct sql_statement *row, struct journal_node *node)
 {
 	int column = 0;
 
@@ -137,7 +136,7 @@ static int load_node(struct load *load, uint64_t ino)
 	err = sql_step(load->node);
 	if (err <= 0)
 		return err < 0 ? err : -EUCLEAN;
-	column = read_columns(load->node, &node);
+	column = load_columns(load->node, &node);
 	err = node.ino == 0 ? -EUCLEAN : read_meta(load->node, column, &load->meta, &node.meta);
 	if (err == 0)
 		err = read_meta(load->node, column + 1, &load->headers, &node.headers);

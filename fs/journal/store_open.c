@@ -242,7 +242,8 @@ static int quick_check(struct sql *sql, struct error *error)
 
 	if (err || strcmp(found, "ok") == 0)
 		return err;
-	return error_set(error, -EUCLEAN, "the journal is damaged: %s", found);
+	return error_set(error, -EUCLEAN, "the journal is damaged and was left as it is: %s",
+			 found);
 }
 
 static uint64_t beyond(uint64_t next, int64_t used)
@@ -316,11 +317,8 @@ static int explain(struct error *error, int err, const struct paths *paths, cons
 {
 	switch (err) {
 	case -EUCLEAN:
-		return error_set(
-			error, err,
-			"%s is damaged and was left as it is (%s); what it holds may not be "
-			"in S3 yet: keep the cache directory, and mount with another one",
-			paths->database, detail);
+		return error_set(error, err, "%s is damaged and was left as it is (%s)",
+				 paths->database, detail);
 	case -EBUSY:
 		return error_set(error, err, "the cache directory %s is in use by another mount",
 				 paths->dir);

@@ -37,6 +37,8 @@ static int copy_config(struct vfs *vfs, const struct vfs_config *config)
 	vfs->config.volume = string_copy(config->volume);
 	vfs->config.prefix = string_copy(config->prefix);
 	vfs->config.node = string_copy(config->node);
+	vfs->config.read_only_because = string_copy(config->read_only_because);
+	vfs->config.cache_directory = string_copy(config->cache_directory);
 	return vfs->config.volume && vfs->config.prefix && vfs->config.node ? 0 : -ENOMEM;
 }
 
@@ -337,6 +339,8 @@ void vfs_destroy_instance(struct vfs *vfs)
 	free((char *)vfs->config.volume);
 	free((char *)vfs->config.prefix);
 	free((char *)vfs->config.node);
+	free((char *)vfs->config.read_only_because);
+	free((char *)vfs->config.cache_directory);
 	free(vfs);
 }
 

@@ -34,6 +34,9 @@ struct vfs_config {
 	uint64_t cache_limit, dirty_limit, part_size;
 	unsigned parallel;
 	bool read_only;
+	/* For status alone: */
+	const char *read_only_because; /* NULL: somebody wanted it so */
+	const char *cache_directory;
 };
 
 /* Takes what the journal holds; nothing is sent yet. config is copied, its strings too.

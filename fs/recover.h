@@ -1,0 +1,16 @@
+/* recover.h — s3mount recover: saves what a cache directory holds that is not in S3 yet, when no
+ * mount can or shall do it. The cache directory is only read.
+ *
+ * Threads: one; blocks.
+ */
+#ifndef FS_RECOVER_H
+#define FS_RECOVER_H
+
+#include <stdbool.h>
+
+/* path: a cache directory, or the directory of cache directories when there is one in it. to: a
+ * directory that is empty or not there; NULL: only tells what there is. Prints, also errors;
+ * returns the exit status. */
+int recover_run(const char *path, const char *to, bool json);
+
+#endif

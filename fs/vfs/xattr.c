@@ -14,6 +14,7 @@
 #include "fs/vfs/xattr_codec.h"
 
 #define CAPABILITY "security.capability"
+#define LABEL	   "security.selinux"
 #define TRUSTED	   "trusted."
 
 /* Of the names that Linux knows; it passes on all others as well. */
@@ -50,6 +51,16 @@ static int load(const struct inode *inode, struct xattr_set *set)
 	return xattr_decode(os_meta_get(&inode->meta, META_XATTR), set);
 }
 
+static bool has(const struct inode *inode, const char *name)
+{
+	struct xattr_set set = {NULL, 0};
+	bool found = os_meta_get(&inode->meta, META_XATTR) && load(inode, &set) == 0 &&
+		     xattr_set_find(&set, name);
+
+	xattr_set_free(&set);
+	return found;
+}
+
 static ssize_t give(const void *from, size_t len, void *to, size_t size)
 {
 	if (size == 0)
@@ -72,15 +83,14 @@ static ssize_t get_state(struct inode *inode, const char *name, void *value, siz
 	return got;
 }
 
-/* ls -l asks for the ACL of each file, unless it is told that there are none: nearly always that is
- * so, and saves a round trip for each of them. */
+/* ls -l asks for label and ACL of each file, unless it is told that there are none: nearly always
+ * that is so, and saves round trips for each of them. */
 static ssize_t absent(const struct xattr_set *set, const char *name)
 {
 	bool acl = strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
+	bool has_acl = xattr_set_find(set, ACL_ACCESS) || xattr_set_find(set, ACL_DEFAULT);
 
-	return acl && !xattr_set_find(set, ACL_ACCESS) && !xattr_set_find(set, ACL_DEFAULT)
-		       ? -EOPNOTSUPP
-		       : -ENODATA;
+	return strcmp(name, LABEL) == 0 || (acl && !has_acl) ? -EOPNOTSUPP : -ENODATA;
 }
 
 static ssize_t get(struct inode *inode, const char *name, void *value, size_t size)
@@ -248,6 +258,13 @@ static int change_now(struct inode *inode, const struct change *change, const st
 	return 0;
 }
 
+/* cp sets the mode once more in the shape of an ACL. */
+static bool is_no_change(const struct inode *inode, const struct change *change)
+{
+	return change->sets_mode && !change->value && !has(inode, ACL_ACCESS) &&
+	       (inode->attributes.mode & 0777) == change->mode;
+}
+
 static int change_one(struct inode *inode, struct change *change)
 {
 	struct buf text = BUF_INIT;
@@ -260,6 +277,8 @@ static int change_one(struct inode *inode, struct change *change)
 		err = -E2BIG;
 	if (!err)
 		err = take_acl(change);
+	if (!err && is_no_change(inode, change))
+		return 0;
 	/* First to see whether it can be done: only then the file becomes dirty. That may wait, so
 	 * it is computed again after it. */
 	if (!err)
@@ -305,16 +324,6 @@ int vfs_removexattr(struct vfs *vfs, uint64_t ino, const char *name)
 	err = change_one(inode, &change);
 	inode_put(inode);
 	return err;
-}
-
-static bool has(const struct inode *inode, const char *name)
-{
-	struct xattr_set set = {NULL, 0};
-	bool found = os_meta_get(&inode->meta, META_XATTR) && load(inode, &set) == 0 &&
-		     xattr_set_find(&set, name);
-
-	xattr_set_free(&set);
-	return found;
 }
 
 bool xattr_grants_capability(const struct inode *inode)

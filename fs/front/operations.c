@@ -337,6 +337,25 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 		fuse_reply_write(req, (size_t)written);
 }
 
+static void op_copy_file_range(fuse_req_t req, fuse_ino_t from_ino, off_t from_offset,
+			       struct fuse_file_info *from, fuse_ino_t to_ino, off_t to_offset,
+			       struct fuse_file_info *to, size_t len, int flags)
+{
+	struct operations_context *context = operation_begin(req);
+	/* As for fallocate. */
+	ssize_t done = fuse_req_ctx(req)->uid ? vfs_drop_privileges(context->vfs, to_ino) : 0;
+
+	(void)from_ino;
+	(void)flags;
+	if (!done)
+		done = vfs_copy_range(to_handle(from), (uint64_t)from_offset, to_handle(to),
+				      (uint64_t)to_offset, len);
+	if (done < 0)
+		operation_error(req, (int)done);
+	else
+		fuse_reply_write(req, (size_t)done);
+}
+
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len,
 			 struct fuse_file_info *info)
 {
@@ -427,6 +446,7 @@ const struct fuse_lowlevel_ops operations = {
 	.read = op_read,
 	.write = op_write,
 	.flush = op_flush,
+	.copy_file_range = op_copy_file_range,
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
 	.fsync = op_fsync,

@@ -399,6 +399,27 @@ void vfs_release(struct vfs_handle *handle)
 	free(handle);
 }
 
+ssize_t vfs_copy_range(struct vfs_handle *from, uint64_t from_offset, struct vfs_handle *to,
+		       uint64_t to_offset, size_t len)
+{
+	enum { PIECE = 1 << 20, MOST = 8 * PIECE };
+	size_t end = len < MOST ? len : MOST, done = 0;
+	char *piece = malloc(end < PIECE ? end + 1 : PIECE);
+	ssize_t got = piece ? 1 : -ENOMEM;
+
+	while (done < end && got > 0) {
+		size_t want = end - done < PIECE ? end - done : PIECE;
+
+		got = vfs_read(from, piece, want, from_offset + done);
+		if (got > 0)
+			got = vfs_write(to, piece, (size_t)got, to_offset + done);
+		if (got > 0)
+			done += (size_t)got;
+	}
+	free(piece);
+	return got < 0 && done == 0 ? got : (ssize_t)done;
+}
+
 /* mode 0: room that is there now; another writer may take it. */
 static int check_space(struct vfs *vfs, uint64_t size, uint64_t end)
 {

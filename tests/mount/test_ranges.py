@@ -97,17 +97,24 @@ def test_a_hole_survives_a_crash(bucket, make_mount):
         assert bucket.get(name) == expected
 
 
-def test_set_id_bits_go_with_fallocate(bucket, make_mount):
+def allocate(path):
+    fd = os.open(path, os.O_WRONLY)
+    assert fallocate(fd, 0, 0, 2 * MIB) == 0
+
+
+def copy_within(path):
+    fd = os.open(path, os.O_RDWR)
+    assert os.copy_file_range(fd, fd, 10, 0, 100) == 10
+
+
+@pytest.mark.parametrize("change", [allocate, copy_within])
+def test_set_id_bits_go_as_on_a_local_file_system(bucket, make_mount, change):
     mount = make_mount(bucket, ["allow_other"])
     for path in pair(mount):
         write_file(path, DATA)
         os.chown(path, NOBODY, NOBODY)
         os.chmod(path, 0o6755)
-
-        def allocate():
-            fd = os.open(path, os.O_WRONLY)  # pylint: disable=cell-var-from-loop
-            assert fallocate(fd, 0, 0, 2 * MIB) == 0
-        assert as_user(NOBODY, allocate) is None
+        assert as_user(NOBODY, lambda: change(path)) is None  # pylint: disable=cell-var-from-loop
         assert mode_of(path) == 0o755
 
 
@@ -174,17 +181,48 @@ def test_without_the_file_here_and_while_it_is_written_all_is_data(mount, bucket
     os.close(fd)
 
 
-def test_copy_file_range(mount, bucket):
-    write_file(mount / "source", DATA)
-    source, target = os.open(mount / "source", os.O_RDONLY), os.open(mount / "target", os.O_RDWR | os.O_CREAT, 0o644)
-    copied = 0
-    while copied < len(DATA):
-        more = os.copy_file_range(source, target, len(DATA))
-        assert more > 0
-        copied += more
-    os.close(target)
-    os.close(source)
-    assert bucket.get("target") == DATA
+def copy_range(path, other, from_offset, to_offset, length):
+    source, target = os.open(path, os.O_RDONLY), os.open(other, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        total = 0
+        while total < length:
+            more = os.copy_file_range(source, target, length - total, from_offset + total, to_offset + total)
+            if more == 0:
+                break
+            total += more
+        return total, os.fstat(target).st_size, os.pread(target, 64 * MIB, 0)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    finally:
+        os.close(source)
+        os.close(target)
+
+
+def test_copy_file_range_does_what_it_does_locally(mount, bucket):
+    paths = pair(mount)
+    data = noise(20 * MIB + 77, 4)
+    for path in paths:
+        write_file(path, data)
+    bucket.put("theirs", data)
+    write_file(os.path.join(os.path.dirname(paths[1]), "theirs"), data)
+    for source, offset, to_offset, length in (("file", 0, 0, len(data)), ("file", 5, MIB + 3, 9 * MIB),
+                                              ("theirs", 100, 7, 12 * MIB), ("file", len(data) - 10, 0, 100),
+                                              ("file", len(data), 0, 100), ("file", 0, 3 * MIB, 0)):
+        ours, theirs = (copy_range(os.path.join(os.path.dirname(path), source), path + ".copy", offset, to_offset, length)
+                        for path in paths)
+        assert ours == theirs
+    for path in paths:
+        assert copy_range(path, path, 0, 100, 1000) == "EINVAL"  # they overlap
+        copy_range(path, path, 0, 2 * MIB, MIB)
+    mount.sync()
+    for name in ("file", "file.copy"):
+        assert bucket.get(name) == read_file(os.path.join(os.path.dirname(paths[1]), name))
+
+
+def test_cp_makes_holes_where_it_is_told_to(mount, bucket):
+    data = DATA[:MIB] + bytes(3 * MIB) + DATA
+    write_file(mount / "source", data)
     subprocess.run(["cp", "--sparse=always", mount / "source", mount / "sparse"], check=True)
     drop_caches()
-    assert bucket.get("sparse") == read_file(mount / "sparse") == DATA
+    assert bucket.get("sparse") == read_file(mount / "sparse") == data
+    assert seeks(mount / "sparse", [MIB]) == [4 * MIB, MIB]

@@ -38,12 +38,13 @@ struct vfs {
 	struct inode *root;
 	uint64_t change;			     /* counts local changes of the name space */
 	struct recent_lookup recent[RECENT_LOOKUPS]; /* by pid */
-	uint64_t walked_at;	 /* monotonic; when a directory was last listed for somebody */
-	unsigned walked;	 /* directories in a row, each soon after the one before */
-	uint64_t walk_opened_at; /* monotonic; when a directory was last read */
-	unsigned walk_asking;	 /* directories that are being asked for ahead */
-	uint64_t hidden;	 /* keys that have no POSIX name, as of the listings */
-	struct list dirty;	 /* inodes in the order in which they became dirty */
+	uint64_t walked_at;   /* monotonic; when a directory was last listed for somebody */
+	unsigned walked;      /* directories in a row, each soon after the one before */
+	uint64_t walked_in;   /* the last of them */
+	uint64_t walk_pause;  /* ns between the last two */
+	unsigned walk_asking; /* directories that are being asked for ahead */
+	uint64_t hidden;      /* keys that have no POSIX name, as of the listings */
+	struct list dirty;    /* inodes in the order in which they became dirty */
 	unsigned publishing;
 	unsigned watches;			 /* of janitor.c */
 	struct timer pump;			 /* when the next dirty inode is due */
@@ -192,9 +193,7 @@ int listing_await_attributes(struct inode *inode);
 int listing_is_empty(struct inode *directory);
 
 /* walk.c: a directory is being looked through; then the next ones are asked for, in fibers */
-void walk_note(struct inode *directory);
-void walk_note_lookup(
-	struct vfs *vfs); /* a name was asked for, and its directory was listed for it */
+void walk_note(struct inode *directory, bool read); /* else a name in it was asked for */
 bool walk_is_on(const struct vfs *vfs);
 
 /* change.c: local changes and their journal rows */

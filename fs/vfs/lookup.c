@@ -13,6 +13,7 @@ enum {
 	   directories need more. */
 	MISSES_MIN = 3,
 	MISSES_PER_ENTRIES = 250,
+	WALK_ENTRIES = 1000, /* what one request lists */
 	/* Attributes that are asked for ahead of a reader who goes through a directory in order. */
 	PREFETCH = 128,
 };
@@ -35,9 +36,14 @@ static bool is_confirmed(const struct inode *inode)
 	       (inode->attributes_known && vfs_is_fresh(inode->vfs, inode->confirmed_at));
 }
 
-static bool listing_pays(const struct directory *directory)
+/* A listing instead of one more request for one name. Of a small directory it is one request, and
+ * on a walk the neighbours will be asked for as well. */
+static bool listing_pays(const struct inode *parent)
 {
-	return directory->misses >= MISSES_MIN + directory->listed_count / MISSES_PER_ENTRIES;
+	const struct directory *directory = parent->directory;
+
+	return directory->misses >= MISSES_MIN + directory->listed_count / MISSES_PER_ENTRIES ||
+	       (directory->listed_count <= WALK_ENTRIES && walk_is_on(parent->vfs));
 }
 
 /* A child whose attributes are not known although the directory has just been listed: who asks for
@@ -109,9 +115,9 @@ static int find_child(struct inode *parent, const char *name, struct inode **out
 		if (!child && is_known_absent(parent, name))
 			return -ENOENT;
 		directory->misses++;
-		if (listing_pays(directory) || (!directory->listed_at && walk_is_on(parent->vfs))) {
+		if (listing_pays(parent)) {
 			err = listing_refresh(parent);
-			walk_note_lookup(parent->vfs);
+			walk_note(parent, false);
 			if (!err)
 				continue;
 			/* P6: what is known of the name is served while S3 is away. */
@@ -241,7 +247,7 @@ static int load_entries(struct vfs_directory *directory)
 		err = listing_refresh(inode);
 	if (err)
 		return err;
-	walk_note(inode);
+	walk_note(inode, true);
 	directory->entries = calloc(map_count(inode->directory->children) + 1, sizeof(void *));
 	if (!directory->entries)
 		return -ENOMEM;

@@ -49,7 +49,8 @@ static void put_file(struct json_writer *json, const struct inode *inode, const 
 	json_put_bool(json, "publishing", inode->publishing);
 	json_put_integer(json, "attempts_failed", inode->retries);
 	if (inode->retries > 0) {
-		snprintf(error, sizeof(error), "%s", inode->failure_text ? inode->failure_text : "");
+		snprintf(error, sizeof(error), "%s",
+			 inode->failure_text ? inode->failure_text : "");
 		json_put_string(json, "error", error);
 	} else {
 		json_put_string(json, "error",

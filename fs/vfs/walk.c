@@ -71,25 +71,25 @@ static unsigned reach(const struct vfs *vfs, uint64_t pause)
 	return steps < WALK_AHEAD ? (unsigned)steps : WALK_AHEAD;
 }
 
-void walk_note_lookup(struct vfs *vfs)
-{
-	uint64_t now = env_now(vfs->env);
-
-	vfs->walked = now - vfs->walked_at < WALK_PAUSE ? vfs->walked + 1 : 1;
-	vfs->walked_at = now;
-}
-
-void walk_note(struct inode *directory)
+void walk_note(struct inode *directory, bool read)
 {
 	struct vfs *vfs = directory->vfs;
-	uint64_t pause = env_now(vfs->env) - vfs->walk_opened_at;
+	uint64_t now = env_now(vfs->env), pause = now - vfs->walked_at;
 	unsigned ahead;
 
-	walk_note_lookup(vfs);
-	vfs->walk_opened_at = vfs->walked_at;
+	/* What is read may have been listed for a lookup in it just before. */
+	if (vfs->walked_in == directory->ino && pause < WALK_PAUSE)
+		pause = vfs->walk_pause;
+	else
+		vfs->walked = pause < WALK_PAUSE ? vfs->walked + 1 : 1;
+	vfs->walked_in = directory->ino;
+	vfs->walk_pause = pause;
+	vfs->walked_at = now;
 	if (!walk_is_on(vfs))
 		return;
-	ahead = ask_from(directory, 0, reach(vfs, pause));
+	ahead = reach(vfs, pause);
+	if (read)
+		ahead = ask_from(directory, 0, ahead);
 	if (directory->parent && directory->order_index != SIZE_MAX)
 		ask_from(directory->parent, directory->order_index + 1, ahead);
 }

@@ -143,8 +143,10 @@ ssize_t vfs_listxattr(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, c
 	for (size_t i = 0; i < set.count; i++) {
 		const char *name = set.items[i].name;
 
-		/* The kernel hides their values from everybody else (xattr(7)), not their names. */
-		if (caller.uid != 0 && string_has_prefix(name, TRUSTED))
+		/* Of trusted ones the kernel hides the values from everybody else (xattr(7)), not
+		 * the names. Others may have stored ours. */
+		if ((caller.uid != 0 && string_has_prefix(name, TRUSTED)) ||
+		    string_has_prefix(name, STATE_PREFIX))
 			continue;
 		buf_append(&names, name, strlen(name) + 1);
 	}

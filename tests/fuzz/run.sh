@@ -18,6 +18,7 @@ declare -A sources=(
 	[attributes]="fs/vfs/attributes.c common/s3/objstore.c"
 	[key]="fs/vfs/key.c"
 	[xattr]="fs/vfs/xattr_codec.c common/buf.c"
+	[protocol]="fs/front/protocol.c"
 	[document]="common/s3/document.c common/s3/xml.c common/s3/objstore.c common/buf.c"
 	[response]="common/s3/response.c common/s3/endpoint.c common/s3/document.c common/s3/xml.c common/s3/objstore.c common/buf.c common/error.c common/utf8.c"
 	[credentials]="common/s3/aws_profile.c common/s3/passwd_file.c common/s3/secret.c common/error.c common/utf8.c common/buf.c"

@@ -73,6 +73,23 @@ static void a_change_goes_onto_the_version_that_is_there(struct core_world *worl
 	assert_string_equal(get(world->node, "f", "user.a"), "1");
 }
 
+static void what_others_stored_under_our_names_is_not_shown(struct core_world *world)
+{
+	/* {"user.s3mount.state":"MQ==","user.a":"MQ=="} */
+	static const char *const meta[] = {
+		"xattr",
+		"%7B%22user.s3mount.state%22%3A%22MQ%3D%3D%22%2C%22user.a%22%3A%22MQ%3D%3D%22%7D",
+		NULL};
+	char list[64];
+
+	objstore_memory_put(world->memory, "f", "1", meta);
+	assert_int_equal(vfs_listxattr(world->node->vfs, (struct vfs_caller){0, 0, 1},
+				       core_ino(world->node, "f"), list, sizeof(list)),
+			 7);
+	assert_string_equal(list, "user.a");
+	assert_string_equal(get(world->node, "f", "user.s3mount.state"), "clean");
+}
+
 static void what_others_set_is_seen_and_kept(struct core_world *world)
 {
 	static const char *const meta[] = {"xattr", USER_A, NULL};
@@ -256,6 +273,7 @@ int main(void)
 		CORE_TEST(a_change_is_owed_after_a_crash),
 		CORE_TEST(a_change_goes_onto_the_version_that_is_there),
 		CORE_TEST(what_others_set_is_seen_and_kept),
+		CORE_TEST(what_others_stored_under_our_names_is_not_shown),
 		CORE_TEST(what_is_known_costs_nothing),
 		CORE_TEST(refused_changes_leave_the_file_clean),
 		CORE_TEST(a_stream_takes_those_that_came_later_along),

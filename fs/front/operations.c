@@ -274,11 +274,19 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	}
 }
 
+/* Where the kernel does not tell, root alone keeps them. */
+static bool truncation_kills(fuse_req_t req, const struct operations_context *context, int flags)
+{
+	return context->kills_privileges ||
+	       ((flags & O_TRUNC) && !protocol_tells_kills(&context->init) &&
+		fuse_req_ctx(req)->uid != 0);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	struct operations_context *context = operation_begin(req);
+	bool keep_cache, kills = truncation_kills(req, context, info->flags);
 	struct vfs_handle *handle;
-	bool keep_cache, kills = context->kills_privileges;
 	int err = vfs_open(context->vfs, operation_caller(req), ino, info->flags, &handle,
 			   &keep_cache);
 

@@ -46,6 +46,11 @@ bool protocol_complete_init(const struct protocol_init *init, const void *header
 	return true;
 }
 
+bool protocol_tells_kills(const struct protocol_init *init)
+{
+	return init->offered & FUSE_HANDLE_KILLPRIV_V2;
+}
+
 bool protocol_kills_privileges(const void *request, size_t len)
 {
 	struct fuse_in_header header;

@@ -29,6 +29,9 @@ bool protocol_read_init(const void *request, size_t len, struct protocol_init *o
  * nothing is changed: it is another reply, or an error. */
 bool protocol_complete_init(const struct protocol_init *init, const void *header, size_t header_len,
 			    void *body, size_t body_len);
+/* Does the kernel say when privileges go? Older ones see to it themselves, but for an open that
+ * truncates (FUSE_ATOMIC_O_TRUNC). */
+bool protocol_tells_kills(const struct protocol_init *init);
 /* Whether what the request changes takes set-id bits and security.capability from the file: a
  * write, a truncation, an open that truncates, by somebody without CAP_FSETID, or a chown. */
 bool protocol_kills_privileges(const void *request, size_t len);

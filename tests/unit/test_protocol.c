@@ -128,8 +128,10 @@ static void what_the_kernel_offers_is_asked_for(void **state)
 	assert_int_equal(completed(&init, reply, false), ASYNC_READ); /* no INIT came yet */
 	read_init(&init, KILLPRIV_V2 | 0x8000);
 	assert_int_equal(completed(&init, reply, true), KILLPRIV_V2 | ASYNC_READ);
+	assert_true(protocol_tells_kills(&init));
 	read_init(&init, 0x8000);
 	assert_int_equal(completed(&init, reply, true), ASYNC_READ);
+	assert_false(protocol_tells_kills(&init));
 }
 
 static void other_replies_stay_as_they_are(void **state)

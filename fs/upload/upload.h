@@ -19,8 +19,8 @@ struct upload_capabilities {
 	bool complete;			      /* CompleteMultipartUpload, both conditions */
 	bool copy;			      /* CopyObject, conditions on the destination */
 	bool delete;			      /* DeleteObject, If-Match */
-	bool racy; /* it looks at conditions of PutObject, but two writers at once both win: then
-		      they count as missing */
+	bool racy;   /* it looks at conditions of PutObject, but two writers at once both win: then
+			they count as missing */
 	bool unsure; /* some answers did not come: this is not for keeps */
 };
 
@@ -94,7 +94,8 @@ void copy_run(struct uploader *uploader, const struct copy_job *job,
 	      struct upload_outcome *outcome);
 
 /* Tries conditional requests with scratch objects below prefix, those of PutObject in a race, and
- * removes them again. Sets can. Errors: the first request's failure (no permission to write, ..). */
+ * removes them again. Sets can. Errors: the first request's failure (no permission to write, ..).
+ */
 int upload_probe(struct uploader *uploader, const char *prefix, struct os_result *failure,
 		 void (*set_unquoted)(void *context, bool unquoted), void *context);
 

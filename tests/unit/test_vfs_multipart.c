@@ -271,18 +271,22 @@ static struct vfs_handle *change_a_range(struct core_world *world)
 static void assert_partial_copy(struct core_world *world)
 {
 	const char *copy = core_key_like(world, "big.conflict-partial-one-");
-	const struct memory_object *object = copy ? objstore_memory_find(world->memory, copy)
-						  : NULL;
+	const struct memory_object *object;
 	const char *ranges;
+	char *rest;
 	unsigned long long start, end;
 	size_t right = 0;
 
+	assert_non_null(copy);
+	object = objstore_memory_find(world->memory, copy);
 	assert_non_null(object);
 	assert_int_equal(object->size, 64 * MIB);
 	assert_pattern(world, copy, 30 * MIB, 31 * MIB, 2);
 	ranges = os_meta_get(&object->meta, "s3mount-valid");
 	assert_non_null(ranges);
-	assert_int_equal(sscanf(ranges, "%llu-%llu", &start, &end), 2);
+	start = strtoull(ranges, &rest, 10);
+	assert_int_equal(*rest, '-');
+	end = strtoull(rest + 1, NULL, 10);
 	for (size_t i = 0; i < 64 * MIB; i++)
 		right += object->data[i] != 0;
 	assert_true(start <= 30 * MIB && end + 1 >= 31 * MIB);

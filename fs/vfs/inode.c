@@ -140,7 +140,7 @@ struct inode *inode_below(struct inode *inode, const char *relative)
 		const char *slash = strchr(relative, '/');
 		size_t len = slash ? (size_t)(slash - relative) : strlen(relative);
 
-		if (len == 0 || len > NAME_BYTES_MAX)
+		if (len == 0 || len > NAME_BYTES_MAX || !inode->directory)
 			return NULL;
 		memcpy(name, relative, len);
 		name[len] = '\0';

@@ -20,6 +20,7 @@ import traceback
 from files import pwrite_all, read_all, write_all
 
 CONFLICT = ".conflict-"
+EPOCH = 10  # seconds, after which all go on with new names: files that only grow would fill the disk
 
 
 def make_line(stamp, pad):
@@ -93,7 +94,8 @@ class Program:
         with open(self.report, "w", encoding="ascii") as report:
             while not os.path.exists(self.stop_file):
                 number += 1
-                name, stamp = chance.choice(self.names), f"{self.word}-{number}"
+                name = f"{chance.choice(self.names)}-{int(time.monotonic() / EPOCH)}"
+                stamp = f"{self.word}-{number}"
                 line = make_line(stamp, chance.choice((0, 20, 300)))
                 # Programs of one node take turns, as with flock(2); between nodes there are no locks.
                 with locked(self.locks, name):

@@ -40,7 +40,7 @@ struct flag_spec {
 
 /* -n, -s, -v and -t come from mount(8) to the helper /sbin/mount.fuse.s3mount. */
 static const struct flag_spec flags[] = {
-	{'o', "options", "OPTIONS", FLAG_OPTIONS, FOR(CLI_MOUNT)},
+	{'o', "options", "OPTIONS", FLAG_OPTIONS, FOR(CLI_MOUNT) | FOR(CLI_RECOVER)},
 	{'f', "foreground", NULL, FLAG_FOREGROUND, FOR(CLI_MOUNT)},
 	{'d', "debug", NULL, FLAG_DEBUG, FOR(CLI_MOUNT)},
 	{'h', "help", NULL, FLAG_HELP, FOR_ANY},
@@ -81,7 +81,7 @@ static int usage(const struct parser *parser, const char *what, const char *argu
 		[CLI_MOUNT] = "s3mount BUCKET[:PREFIX] DIR [-o opt,..]",
 		[CLI_SYNC] = "s3mount sync DIR [--timeout SECONDS]",
 		[CLI_STATUS] = "s3mount status DIR [--json]",
-		[CLI_RECOVER] = "s3mount recover DIR [--to DIRECTORY] [--json]",
+		[CLI_RECOVER] = "s3mount recover DIR [--to DIRECTORY] [--json] [-o opt,..]",
 	};
 
 	return error_set(parser->error, -EINVAL, "%s%s%.64s%s; usage: %s", what,
@@ -357,9 +357,9 @@ int cli_parse(int argc, char *const argv[], struct cli *cli, struct error *error
 	else if (argc > 1 && strcmp(argv[1], "recover") == 0)
 		cli->command = CLI_RECOVER;
 	/* A wrong variable must not take --help away from who wants to repair it. */
-	if (cli->command == CLI_MOUNT)
+	if (cli->command == CLI_MOUNT || cli->command == CLI_RECOVER)
 		options_init(&cli->options, &environment);
-	else
+	if (cli->command != CLI_MOUNT)
 		parser.at = 2;
 	while (!err && parser.at < argc && !is_information(cli))
 		err = parse_argument(&parser);

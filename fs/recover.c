@@ -27,6 +27,7 @@ struct recovery {
 	int to_fd, lock_fd;
 	char scratch[PATH_MAX];
 	struct recover_tree tree;
+	struct error unasked; /* why the bucket was not, or not for all of them */
 	unsigned counts[RECOVER_COPY + 1], failed;
 };
 
@@ -35,6 +36,16 @@ static const char *const kinds[] = {
 	[RECOVER_SYMLINK] = "symlink",	 [RECOVER_ATTRIBUTES] = "attributes",
 	[RECOVER_UNNAMED] = "unnamed",	 [RECOVER_LOST] = "lost",
 	[RECOVER_COPY] = "copy",
+};
+
+static const struct {
+	const char *name, *text;
+} remotes[] = {
+	[REMOTE_NOT_ASKED] = {NULL, ""},
+	[REMOTE_IS_ABSENT] = {"absent", "nothing"},
+	[REMOTE_IS_BASE] = {"base", "the version before it"},
+	[REMOTE_IS_OURS] = {"uploaded", "an upload of it"},
+	[REMOTE_IS_OTHER] = {"other", "another version"},
 };
 
 static bool is_cache_directory(const char *path)
@@ -211,11 +222,10 @@ static void print_file(const struct recovery *recovery, const struct recover_fil
 								: "");
 	}
 	printf(")");
-	if (file->kind != RECOVER_UNNAMED)
-		printf("; in the bucket: %s%s%s",
-		       file->flags & NODE_REMOTE ? "a version before it" : "nothing",
-		       file->flags & NODE_REMOTE ? ", ETag " : "",
-		       file->flags & NODE_REMOTE ? file->etag : "");
+	if (file->placed && file->remote != REMOTE_NOT_ASKED)
+		printf("; in the bucket: %s", remotes[file->remote].text);
+	if (file->remote == REMOTE_IS_OTHER)
+		printf(" (%" PRIu64 " bytes, ETag %s)", file->remote_size, file->remote_etag);
 	if (file->err)
 		printf("; NOT SAVED: %s", strerror(-file->err));
 	else if (recovery->to && file->kind == RECOVER_LOST)
@@ -244,6 +254,8 @@ static void print_text(const struct recovery *recovery)
 	       counts[RECOVER_ATTRIBUTES], counts[RECOVER_LOST], tree->copies);
 	if (recovery->failed)
 		printf("failed       %u could not be saved\n", recovery->failed);
+	if (recovery->unasked.code)
+		printf("the bucket   was not asked what it has: %s\n", recovery->unasked.message);
 	if (!recovery->to)
 		printf("nothing was saved: --to DIRECTORY does that\n");
 }
@@ -263,6 +275,7 @@ static void put_file(struct json_writer *json, const struct recover_file *file)
 	}
 	json_end_array(json);
 	json_put_string(json, "base_etag", file->flags & NODE_REMOTE ? file->etag : NULL);
+	json_put_string(json, "bucket", remotes[file->remote].name);
 	json_put_bool(json, "fsync_failed", file->flags & NODE_SUSPECT);
 	json_put_string(json, "error", file->err ? strerror(-file->err) : NULL);
 	json_end_object(json);
@@ -282,6 +295,8 @@ static void print_json(const struct recovery *recovery)
 			tree->journal.whole ? NULL : tree->journal.problem);
 	json_put_integer(&json, "journal_rows", (int64_t)tree->journal.rows);
 	json_put_string(&json, "saved_to", recovery->to);
+	json_put_string(&json, "bucket_problem",
+			recovery->unasked.code ? recovery->unasked.message : NULL);
 	json_put_integer(&json, "failed", recovery->failed);
 	json_put_integer(&json, "copies", (int64_t)tree->copies);
 	json_begin_array(&json, "files");
@@ -295,17 +310,19 @@ static void print_json(const struct recovery *recovery)
 	buf_free(&out);
 }
 
-int recover_run(const char *path, const char *to, bool json)
+int recover_run(const char *path, const char *to, struct options *options, bool json)
 {
 	struct recovery *recovery = calloc(1, sizeof(*recovery));
 	struct error error = ERROR_INIT;
-	int err = recovery ? 0 : error_set(&error, -ENOMEM, "out of memory");
+	int err;
 
-	if (!err) {
-		recovery->to = to;
-		recovery->to_fd = recovery->lock_fd = -1;
-		err = find_directory(recovery, path, &error);
+	if (!recovery) {
+		fprintf(stderr, "s3mount: out of memory\n");
+		return EXIT_FAILURE;
 	}
+	recovery->to = to;
+	recovery->to_fd = recovery->lock_fd = -1;
+	err = find_directory(recovery, path, &error);
 	if (!err)
 		err = take_lock(recovery, &error);
 	if (!err && to)
@@ -318,6 +335,7 @@ int recover_run(const char *path, const char *to, bool json)
 		return EXIT_FAILURE;
 	}
 	save(recovery);
+	recover_ask_bucket(&recovery->tree, options, &recovery->unasked);
 	if (json)
 		print_json(recovery);
 	else

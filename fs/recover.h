@@ -8,9 +8,11 @@
 
 #include <stdbool.h>
 
+#include "common/options.h"
+
 /* path: a cache directory, or the directory of cache directories when there is one in it. to: a
- * directory that is empty or not there; NULL: only tells what there is. Prints, also errors;
- * returns the exit status. */
-int recover_run(const char *path, const char *to, bool json);
+ * directory that is empty or not there; NULL: only tells what there is. options: to ask the bucket
+ * with; may be changed. Prints, also errors; returns the exit status. */
+int recover_run(const char *path, const char *to, struct options *options, bool json);
 
 #endif

@@ -52,7 +52,7 @@ static int take_node(void *context, const struct journal_node *node, const struc
 	file->attributes = node->attributes;
 	file->size = node->size;
 	file->file_id = node->file_id;
-	file->base_size = node->base_size;
+	snprintf(file->put_id, sizeof(file->put_id), "%s", node->put_id);
 	file->name = string_copy(node->name);
 	file->target = string_copy(node->target);
 	file->etag = string_copy(node->etag);
@@ -92,7 +92,8 @@ static int place(const struct recover_tree *tree, struct recover_file *file)
 		at = find(tree, at->parent);
 	}
 	/* The root is there even when its row is lost. */
-	if (!top || (at ? at->ino != ROOT_INO : top->parent != ROOT_INO))
+	file->placed = top && (at ? at->ino == ROOT_INO : top->parent == ROOT_INO);
+	if (!file->placed)
 		buf_printf(&path, "unplaced/%016" PRIx64 "/", top ? top->parent : file->ino);
 	if (!top)
 		buf_puts(&path, "data");

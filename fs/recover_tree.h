@@ -13,6 +13,7 @@
 
 #include "common/error.h"
 #include "common/map.h"
+#include "common/options.h"
 #include "fs/cache/extent.h"
 #include "fs/journal/salvage.h"
 #include "fs/vfs/attributes.h"
@@ -27,6 +28,15 @@ enum recover_kind {
 	RECOVER_COPY,	    /* a directory, or what the bucket has as well */
 };
 
+/* What the bucket has under its name. */
+enum recover_remote {
+	REMOTE_NOT_ASKED,
+	REMOTE_IS_ABSENT,
+	REMOTE_IS_BASE,	 /* the version that the change was based on */
+	REMOTE_IS_OURS,	 /* the upload took place: this, or what it was a little before */
+	REMOTE_IS_OTHER, /* somebody else's, or a later one of ours */
+};
+
 struct recover_file {
 	uint64_t ino, parent;
 	char *name; /* the last part; "" when there is none */
@@ -37,7 +47,11 @@ struct recover_file {
 	uint64_t size, file_id;
 	struct extent_set valid;
 	char *target, *etag; /* etag: of the version that it is based on; "" */
-	uint64_t base_size;
+	char put_id[JOURNAL_PUT_ID_BYTES];
+	bool placed; /* path is the one that it had */
+	enum recover_remote remote;
+	char remote_etag[OS_ETAG_MAX];
+	uint64_t remote_size;
 	int err; /* of saving it; 0 */
 };
 
@@ -58,6 +72,9 @@ void recover_tree_free(struct recover_tree *tree);
 /* "CACHE/data/xx/NUMBER"; out has PATH_MAX bytes. */
 void recover_data_path(const char *directory, uint64_t file_id, char *out);
 
+/* recover_bucket.c: asks the bucket that the journal names; options as for a mount of it. Errors
+ * (message set): those that have been answered until then are. */
+int recover_ask_bucket(struct recover_tree *tree, struct options *options, struct error *error);
 /* recover_save.c: writes it below to, a directory that exists; never over anything. What of its
  * data cannot be read leaves valid, and its kind is partial then. Errors: -errno, also in
  * file->err. */

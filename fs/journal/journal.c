@@ -144,23 +144,15 @@ static void wake_waiters(struct task *task)
 	pthread_mutex_unlock(&journal->lock);
 }
 
-/* Lock held. True: the caller posts wake once it has let go of the lock. */
-static bool claim_wake(struct journal *journal, unsigned waiting)
-{
-	if (waiting == 0 || journal->posted)
-		return false;
-	journal->posted = true;
-	return true;
-}
-
 /* Lock not held. durable: also who waits for that. */
 static void wake_for(struct journal *journal, bool durable)
 {
 	bool post;
 
 	pthread_mutex_lock(&journal->lock);
-	post = claim_wake(journal,
-			  journal->waiting_committed + (durable ? journal->waiting_durable : 0));
+	post = !journal->posted &&
+	       journal->waiting_committed + (durable ? journal->waiting_durable : 0) > 0;
+	journal->posted |= post;
 	pthread_mutex_unlock(&journal->lock);
 	if (post)
 		executor_post(journal->executor, &journal->wake);
@@ -250,10 +242,10 @@ static void set_full(struct journal *journal, bool full, bool stuck)
 
 	atomic_store(&journal->full, full);
 	atomic_store(&journal->stuck, stuck);
-	if (journal_is_full(journal) != before)
-		log_warning("journal: %s",
-			    before ? "there is space on the disk again"
-				   : "the disk of the cache is full; new changes are refused");
+	if (before && !full)
+		log_warning("journal: there is space on the disk again");
+	else if (!before && full)
+		log_warning("journal: the disk of the cache is full; new changes are refused");
 	if (stuck)
 		wake_for(journal, true);
 }
@@ -267,11 +259,11 @@ static int put_back(struct journal *journal, struct record *batch)
 	while (end->next)
 		end = end->next;
 	pthread_mutex_lock(&journal->lock);
-	stop = journal->stop;
 	end->next = journal->head;
 	if (!journal->head)
 		journal->tail = &end->next;
 	journal->head = batch;
+	stop = journal->stop;
 	pthread_mutex_unlock(&journal->lock);
 	set_full(journal, true, true);
 	return stop ? -ENOSPC : 0;
@@ -540,10 +532,9 @@ int journal_open_on(struct journal **out, struct executor *executor,
 
 int journal_load(struct journal *journal, const struct journal_loader *loader)
 {
-	int err;
+	int err = store_load(journal->store, loader);
 
 	CHECK(journal->last == 0);
-	err = store_load(journal->store, loader);
 	if (err)
 		stop_for_good(journal, err);
 	return err;

@@ -41,9 +41,9 @@ static void found_damage(struct salvage *out, const char *what)
 /* -ENOENT, or an error of the copy; a page that cannot be read becomes zeros. */
 static int copy_file(const char *from, const char *to, struct salvage *out)
 {
+	struct stat st = {.st_size = 0};
 	char page[PAGE];
 	int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), copy, err = 0;
-	struct stat st;
 
 	if (in < 0)
 		return -errno;
@@ -95,8 +95,9 @@ static void read_extents(struct reader *reader, uint64_t ino, struct extent_set 
 	while ((err = sql_step(reader->extents)) > 0) {
 		uint64_t start = sql_u64(reader->extents, 0), end = sql_u64(reader->extents, 1);
 
-		if (start < end && end <= INT64_MAX)
-			err = extent_add(dirty, start, end);
+		/* Without memory there is one range less, as if it could not be read. */
+		if (start < end && end <= INT64_MAX && extent_add(dirty, start, end))
+			found_damage(reader->out, strerror(ENOMEM));
 	}
 	if (err < 0)
 		found_damage(reader->out, sql_message(reader->sql));
@@ -187,6 +188,11 @@ static void check(struct sql *sql, struct salvage *out)
 		found_damage(out, sql_string(statement, 0));
 	if (err < 0)
 		found_damage(out, sql_message(sql));
+	sql_finalize(statement);
+	statement = NULL;
+	if (sql_prepare(sql, "PRAGMA user_version", &statement) == 0 && sql_step(statement) > 0 &&
+	    sql_int(statement, 0) > SCHEMA_VERSION)
+		found_damage(out, "it was written by a newer s3mount, which should read it");
 	sql_finalize(statement);
 	statement = NULL;
 	err = sql_prepare(sql, "SELECT volume FROM state", &statement);

@@ -332,13 +332,15 @@ int store_close(struct store *store, bool clean)
 {
 	int err = 0;
 
+	/* Else what is committed stays in the log, for the next open: the end of a process that has
+	 * to be quick must not wait for the disk. */
 	if (clean)
 		err = sql_run(store->statements[MARK_CLEAN]);
-	if (err == 0)
+	if (clean && err == 0)
 		err = sql_execute(store->sql, "PRAGMA wal_checkpoint(TRUNCATE)");
 	for (int i = 0; i < STATEMENTS; i++)
 		sql_finalize(store->statements[i]);
-	sql_close(store->sql, err == 0);
+	sql_close(store->sql, clean && err == 0);
 	room_close(&store->room);
 	free(store);
 	return err;

@@ -31,7 +31,7 @@ uint64_t store_log_bytes(const struct store *store);
 /* Moves the log into the database (durably) and starts the log afresh, so that the next store_apply
  * need not. */
 int store_checkpoint(struct store *store);
-/* Checkpoints, sets the clean mark (durably, last) when asked, frees. */
+/* clean: checkpoints and sets the clean mark, durably. Frees. */
 int store_close(struct store *store, bool clean);
 /* Frees; writes nothing. */
 void store_abandon(struct store *store);

@@ -206,7 +206,8 @@ static int check_volume(struct sql *sql, const char *volume, struct error *error
 	sql_finalize(same);
 	if (err == 0)
 		return error_set(error, -EXDEV,
-				 "the cache directory belongs to another volume (%s, not %s)",
+				 "the cache directory belongs to another volume (%s, not %s): give "
+				 "this one its own with -o cache=DIR",
 				 found, volume);
 	return err < 0 ? err : 0;
 }

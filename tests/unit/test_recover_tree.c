@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,12 +62,17 @@ static void put_data(const char *dir, uint64_t id)
 	world_write(path, "bytes", 5);
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *position)
+{
+	(void)st;
+	(void)type;
+	(void)position;
+	return remove(path);
+}
+
 static void remove_all(const char *dir)
 {
-	char command[PATH_MAX + 16];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 static const struct recover_file *find_ino(const struct recover_tree *tree, uint64_t ino)

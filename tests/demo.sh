@@ -66,6 +66,7 @@ trap stop EXIT INT TERM
 work=$(mktemp -d /var/tmp/s3mount-demo.XXXXXX)
 mkdir "$work/server" "$work/cache" "$work/bucket"
 export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo-secret-of-this-run-$$
+export S3MOUNT_FORCE_CACHE=yes # nothing of it is to be kept, also where this runs in a container
 program=$PWD/build/bin
 
 title "2. An S3 server of our own on this machine"

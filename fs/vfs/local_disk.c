@@ -81,7 +81,7 @@ static int fill_span(void *context, const void *data, size_t len, uint64_t offse
 ssize_t local_disk_read_past(struct inode *inode, void *data, size_t len, uint64_t offset)
 {
 	struct vfs *vfs = inode->vfs;
-	struct span span = {data, offset, len, 0};
+	struct span span = {NULL, offset, len, 0};
 	struct os_request get = {.op = OS_GET, .has_range = true, .urgent = true};
 	char *key = NULL, *etag = string_copy(inode->etag);
 	int err;
@@ -92,7 +92,9 @@ ssize_t local_disk_read_past(struct inode *inode, void *data, size_t len, uint64
 	}
 	if (span.len > inode->remote_size - offset)
 		span.len = (size_t)(inode->remote_size - offset);
-	err = inode_key(inode, &key);
+	/* Not into data, which others fill while this one waits (vfs_read). */
+	span.data = malloc(span.len ? span.len : 1);
+	err = span.data ? inode_key(inode, &key) : -ENOMEM;
 	if (!err) {
 		get.key = key;
 		get.condition.if_match = etag;
@@ -107,5 +109,8 @@ ssize_t local_disk_read_past(struct inode *inode, void *data, size_t len, uint64
 	free(etag);
 	if (!err && span.filled != span.len)
 		err = -EIO;
+	if (!err)
+		memcpy(data, span.data, span.len);
+	free(span.data);
 	return err ? err : (ssize_t)span.len;
 }

@@ -114,6 +114,7 @@ int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const
  */
 int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
 	     struct vfs_handle **handle, bool *keep_cache);
+/* data is filled after the last wait, at once: one buffer serves all readers. */
 ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t offset);
 /* data NULL: zeros, without space for them; then not past the end (-EINVAL). */
 ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset);

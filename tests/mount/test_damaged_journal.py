@@ -41,7 +41,7 @@ def dirty(bucket, make_mount, server):
     """A mount that died with FILES in its cache, a large file changed in part, and S3 unaware of it."""
     bucket.put("there", b"in the bucket")
     bucket.put("large", noise(20 * MIB, 5))
-    mount = make_mount(bucket, ["close=local", "fsync=local"])
+    mount = make_mount(bucket, ["close=local", "fsync=local", "attr_timeout=600"])
     assert read_file(mount / "there") == b"in the bucket"
     for number in range(7):
         os.mkdir(mount / f"dir{number}")

@@ -32,7 +32,7 @@ def dying():
 def make_dirty(dying, make_mount):
     def make(kind, *options):
         """S3 is dead, and FILES are acknowledged and not there."""
-        mount = make_mount(dying.bucket, ["close=local", *options], on=dying)
+        mount = make_mount(dying.bucket, ["close=local", "attr_timeout=5", *options], on=dying)
         assert read_file(mount / "cached") == b"cached"
         assert sorted(os.listdir(mount.path)) == ["cached", "dir", "uncached"]
         assert os.listdir(mount / "dir") == ["below"]
@@ -116,7 +116,7 @@ def test_what_is_known_can_be_looked_at(dying, make_dirty, kind, stopwatch):
     assert status["dirty_files"] == len(FILES)
     assert status["oldest_dirty_age"] < 60
     assert timed("cat of what is dirty", 2, read_file, mount / "large") == FILES["large"]
-    time.sleep(2)  # names and attributes are old now
+    time.sleep(6)  # names and attributes are old now
     assert timed("cat of what is cached", KNOWN_SECONDS, read_file, mount / "cached") == b"cached"
     assert "below" in timed("ls", KNOWN_SECONDS, os.listdir, mount / "dir")
     assert timed("stat", KNOWN_SECONDS, os.stat, mount / "cached").st_size == 6

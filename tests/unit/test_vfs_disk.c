@@ -99,6 +99,54 @@ static void readers_go_past_a_full_disk(struct core_world *world)
 	free(got);
 }
 
+struct reader { /* several at once, with one buffer, as the front has them */
+	struct core_node *node;
+	const char *wanted;
+	char *shared;
+	uint64_t offset;
+	unsigned *left;
+};
+
+enum { SHARED_BYTES = 4096 };
+
+static void read_shared(void *argument)
+{
+	struct reader *reader = argument;
+	ssize_t got = core_read(reader->node, "large", reader->shared, SHARED_BYTES,
+				reader->offset);
+
+	/* Nobody else has run since it was filled. */
+	assert_int_equal(got, SHARED_BYTES);
+	assert_memory_equal(reader->shared, reader->wanted + reader->offset, SHARED_BYTES);
+	--*reader->left;
+}
+
+static void readers_that_share_a_buffer_do_not_mix_their_bytes(struct core_world *world)
+{
+	struct core_node *node = world->node;
+	size_t len = 9 * MIB;
+	char *wanted = malloc(len), shared[SHARED_BYTES];
+	struct reader readers[8];
+	unsigned left = 8;
+
+	assert_non_null(wanted);
+	core_put_pattern(world, "large", len, 7);
+	core_pattern(wanted, len, 0, 7);
+	core_hold(world, OS_GET, "large");
+	node->disk->write_error = -ENOSPC;
+	for (unsigned i = 0; i < 8; i++) {
+		readers[i] = (struct reader){node, wanted, shared, i * MIB, &left};
+		core_spawn(node, read_shared, &readers[i]);
+	}
+	/* The bytes of all of them arrive before any of them goes on. */
+	core_sleep(world, NSEC_PER_SEC);
+	core_hold_no_more(world);
+	core_release(world);
+	core_sleep(world, 10 * NSEC_PER_SEC);
+	assert_int_equal(left, 0);
+	free(wanted);
+}
+
 /* Of a large object only what changed is sent, the rest is copied by the server: what a failed
  * write has changed must be among it. */
 static void a_write_that_failed_half_way_is_not_lost_track_of(struct core_world *world)
@@ -219,6 +267,7 @@ int main(void)
 		CORE_TEST(a_writer_waits_for_room),
 		CORE_TEST(cached_data_makes_room),
 		CORE_TEST(readers_go_past_a_full_disk),
+		CORE_TEST(readers_that_share_a_buffer_do_not_mix_their_bytes),
 		CORE_TEST(a_write_that_failed_half_way_is_not_lost_track_of),
 		CORE_TEST(what_could_not_be_synced_is_not_uploaded),
 		CORE_TEST(a_full_journal_heals),

@@ -33,8 +33,11 @@ enum { BATCH_MAX = 4096 };
  */
 struct journal {
 	struct executor *executor;
-	struct store *store; /* journal thread, once it has a record; else the owner thread */
-	pthread_t thread;
+	struct store *store; /* the runner's, once it has a record; else the owner thread's */
+	const struct journal_runner *runner;
+	pthread_t thread;  /* of the runner by thread */
+	struct timer turn; /* of the runner by tasks */
+	uint64_t pause;
 
 	uint64_t last;
 	struct list waiters; /* owner thread */
@@ -52,6 +55,15 @@ struct journal {
 	bool posted; /* wake is queued, or about to be by the thread that set this */
 
 	struct task wake;
+};
+
+/* Who does the rounds: a thread, or tasks of the executor. What a round does is the same. */
+struct journal_runner {
+	int (*start)(struct journal *journal);
+	/* There is work, and asleep was set; lock not held. */
+	void (*wake)(struct journal *journal);
+	/* stop is set: returns when the last round has ended. */
+	void (*finish)(struct journal *journal);
 };
 
 struct waiter { /* on the stack of its fiber */
@@ -178,36 +190,28 @@ static bool sync_is_due(const struct journal *journal)
 	       journal->durable_wanted <= atomic_load(&journal->committed);
 }
 
-struct round { /* what one turn of the thread has to do */
+struct round { /* what one turn has to do */
 	struct record *batch;
 	uint64_t last; /* of the batch */
 	bool idle;     /* nothing came for a while */
 	bool end;
 };
 
-/* Waits for something to do; for ever when there is nothing to look after while idle. */
-static struct round next_round(struct journal *journal, bool tend)
+/* Lock held. */
+static bool has_work(const struct journal *journal)
 {
-	struct round round = {.batch = NULL};
-	struct timespec until;
-	int err = 0;
+	return journal->head || journal->stop || (!journal_error(journal) && sync_is_due(journal));
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)IDLE_NS;
-	until.tv_sec += until.tv_nsec / (long)NSEC_PER_SEC;
-	until.tv_nsec %= (long)NSEC_PER_SEC;
-	pthread_mutex_lock(&journal->lock);
-	if (!journal->head && !journal->stop && (journal_error(journal) || !sync_is_due(journal)))
-		journal->asleep = true;
-	while (journal->asleep && err == 0)
-		err = tend ? pthread_cond_timedwait(&journal->work, &journal->lock, &until)
-			   : pthread_cond_wait(&journal->work, &journal->lock);
-	round.idle = journal->asleep;
+/* Lock held. */
+static struct round take_round(struct journal *journal)
+{
+	struct round round = {.idle = journal->asleep};
+
 	journal->asleep = false;
 	round.batch = take_batch(journal, &round.last);
 	round.end = journal->stop && !round.batch &&
 		    (journal_error(journal) || !sync_is_due(journal));
-	pthread_mutex_unlock(&journal->lock);
 	return round;
 }
 
@@ -270,6 +274,42 @@ static int work(struct journal *journal, const struct round *round)
 	return err;
 }
 
+/* True: there may be something to look after when nothing comes for a while. */
+static bool run_round(struct journal *journal, const struct round *round)
+{
+	int err = journal_error(journal);
+
+	if (err) {
+		free_records(round->batch);
+		return false;
+	}
+	err = work(journal, round);
+	if (err)
+		stop_for_good(journal, err);
+	return !round->idle;
+}
+
+/* Waits for something to do; for ever when there is nothing to look after while idle. */
+static struct round await_round(struct journal *journal, bool tend)
+{
+	struct timespec until;
+	struct round round;
+	int err = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)IDLE_NS;
+	until.tv_sec += until.tv_nsec / (long)NSEC_PER_SEC;
+	until.tv_nsec %= (long)NSEC_PER_SEC;
+	pthread_mutex_lock(&journal->lock);
+	journal->asleep = !has_work(journal);
+	while (journal->asleep && err == 0)
+		err = tend ? pthread_cond_timedwait(&journal->work, &journal->lock, &until)
+			   : pthread_cond_wait(&journal->work, &journal->lock);
+	round = take_round(journal);
+	pthread_mutex_unlock(&journal->lock);
+	return round;
+}
+
 static void *run(void *argument)
 {
 	struct journal *journal = argument;
@@ -277,24 +317,15 @@ static void *run(void *argument)
 	bool tend = false;
 
 	for (;;) {
-		struct round round = next_round(journal, tend);
-		int err = journal_error(journal);
+		struct round round = await_round(journal, tend);
 
 		if (round.end)
 			return NULL;
-		tend = !round.idle;
-		if (err) {
-			free_records(round.batch);
-			tend = false;
-			continue;
-		}
-		err = work(journal, &round);
-		if (err)
-			stop_for_good(journal, err);
+		tend = run_round(journal, &round);
 	}
 }
 
-static int start_thread(struct journal *journal)
+static int thread_start(struct journal *journal)
 {
 	sigset_t all, before;
 	int err;
@@ -309,6 +340,73 @@ static int start_thread(struct journal *journal)
 	pthread_setname_np(journal->thread, "journal");
 	return 0;
 }
+
+static void thread_wake(struct journal *journal)
+{
+	pthread_cond_signal(&journal->work);
+}
+
+static void thread_finish(struct journal *journal)
+{
+	pthread_cond_signal(&journal->work);
+	pthread_join(journal->thread, NULL);
+}
+
+static const struct journal_runner by_thread = {thread_start, thread_wake, thread_finish};
+
+/* One round at each turn of the timer, which is set when there is work, or to look after the log
+ * while idle. */
+static void take_turn(struct timer *timer)
+{
+	struct journal *journal = container_of(timer, struct journal, turn);
+	uint64_t now = executor_monotonic(journal->executor);
+	struct round round;
+	bool tend, more;
+
+	pthread_mutex_lock(&journal->lock);
+	round = take_round(journal);
+	pthread_mutex_unlock(&journal->lock);
+	if (round.end)
+		return;
+	tend = run_round(journal, &round);
+	pthread_mutex_lock(&journal->lock);
+	more = has_work(journal);
+	journal->asleep = !more;
+	pthread_mutex_unlock(&journal->lock);
+	if (more)
+		timer_set(journal->executor, timer, now + journal->pause);
+	else if (tend)
+		timer_set(journal->executor, timer, now + IDLE_NS);
+}
+
+static int turns_start(struct journal *journal)
+{
+	timer_init(&journal->turn, take_turn);
+	journal->asleep = true;
+	return 0;
+}
+
+static void turns_wake(struct journal *journal)
+{
+	timer_set(journal->executor, &journal->turn,
+		  executor_monotonic(journal->executor) + journal->pause);
+}
+
+static void turns_finish(struct journal *journal)
+{
+	struct round round = {.end = false};
+
+	timer_cancel(journal->executor, &journal->turn);
+	while (!round.end) {
+		pthread_mutex_lock(&journal->lock);
+		round = take_round(journal);
+		pthread_mutex_unlock(&journal->lock);
+		if (!round.end)
+			run_round(journal, &round);
+	}
+}
+
+static const struct journal_runner by_turns = {turns_start, turns_wake, turns_finish};
 
 static struct journal *journal_new(struct executor *executor)
 {
@@ -339,17 +437,28 @@ static void journal_free(struct journal *journal)
 int journal_open(struct journal **out, struct executor *executor, const char *dir,
 		 const char *volume, struct journal_info *info, struct error *error)
 {
+	static const struct journal_host process = {.file_layer = NULL};
+
+	return journal_open_on(out, executor, &process, dir, volume, info, error);
+}
+
+int journal_open_on(struct journal **out, struct executor *executor,
+		    const struct journal_host *host, const char *dir, const char *volume,
+		    struct journal_info *info, struct error *error)
+{
 	struct journal *journal = journal_new(executor);
 	int err;
 
 	if (!journal)
 		return error_set(error, -ENOMEM, "out of memory");
-	err = store_open(&journal->store, dir, volume, info, error);
+	journal->runner = host->turns ? &by_turns : &by_thread;
+	journal->pause = host->pause;
+	err = store_open(&journal->store, host, dir, volume, info, error);
 	if (err) {
 		journal_free(journal);
 		return err;
 	}
-	err = start_thread(journal);
+	err = journal->runner->start(journal);
 	if (err) {
 		store_abandon(journal->store);
 		journal_free(journal);
@@ -373,8 +482,7 @@ void journal_close(struct journal *journal, bool clean)
 	journal->stop = true;
 	journal->asleep = false;
 	pthread_mutex_unlock(&journal->lock);
-	pthread_cond_signal(&journal->work);
-	pthread_join(journal->thread, NULL);
+	journal->runner->finish(journal);
 	if (journal_error(journal))
 		store_abandon(journal->store);
 	else
@@ -408,7 +516,7 @@ static uint64_t enqueue(struct journal *journal, struct record *record)
 	}
 	pthread_mutex_unlock(&journal->lock);
 	if (wake)
-		pthread_cond_signal(&journal->work);
+		journal->runner->wake(journal);
 	free(record);
 	return journal->last;
 }
@@ -502,7 +610,7 @@ static bool register_waiter(struct journal *journal, struct waiter *waiter)
 	}
 	pthread_mutex_unlock(&journal->lock);
 	if (wake)
-		pthread_cond_signal(&journal->work);
+		journal->runner->wake(journal);
 	if (wait)
 		list_append(&journal->waiters, &waiter->link);
 	return wait;

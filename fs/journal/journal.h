@@ -1,13 +1,14 @@
 /* journal.h — the durable record of every intent: what the cache holds that S3 does not have yet,
  * what the cache may serve without asking, and which changes of the name space are under way.
  *
- * One implementation: a queue and a thread (journal.c) over tables (store.c) in SQLite's WAL mode
- * (journal_sqlite.c).
+ * One implementation: a queue and a runner (journal.c) over tables (store.c) in SQLite's WAL mode
+ * (journal_sqlite.c). The runner is a thread; where everything is to happen in one thread, as in
+ * the simulation, it is the executor.
  *
  * Order: records take effect in the order of the calls, all or a prefix of them. Each call returns
  * a sequence number at once; journal_wait returns when everything up to it is committed (survives
  * the death of the process) or durable (survives power loss). Commits are grouped. Threads: calls
- * come from the executor's owner thread; one journal thread alone touches the database. Errors: the
+ * come from the executor's owner thread; the runner alone touches the database. Errors: the
  * first failure of the disk is kept; from then on every wait returns it and nothing is written any
  * more (a failed fsync is never retried: what the kernel still holds is unknown).
  */
@@ -89,6 +90,19 @@ struct journal_info {
  * Its thread and the lock of the file belong to the process: open after the last fork. */
 int journal_open(struct journal **out, struct executor *executor, const char *dir,
 		 const char *volume, struct journal_info *info, struct error *error);
+
+/* What the journal stands on, where that is not the process, its kernel and its files. */
+struct journal_host {
+	const char *file_layer; /* name of a registered SQLite VFS; NULL: SQLite's own. The database
+				   must be there already: it is created in real files alone */
+	const char *boot_id;	/* of the kernel; NULL: this one's */
+	bool turns;		/* no thread: rounds are timers of the executor */
+	uint64_t pause;		/* ns from the first record to its round; with turns alone */
+};
+int journal_open_on(struct journal **out, struct executor *executor,
+		    const struct journal_host *host, const char *dir, const char *volume,
+		    struct journal_info *info, struct error *error);
+
 /* Reads everything in it; parents before children. Before the first write. */
 int journal_load(struct journal *journal, const struct journal_loader *loader);
 /* Waits for everything queued; marks it clean when asked. Blocks; called after the executor has

@@ -59,7 +59,77 @@ static int count_frames(void *context, sqlite3 *db, const char *name, int frames
 	return SQLITE_OK;
 }
 
-int sql_open(struct sql **out, const char *path)
+struct file {
+	sqlite3_file *file;
+	const char *name; /* lives as long as the file: SQLite's own layer keeps the pointer */
+};
+
+static void close_file(struct file *opened)
+{
+	if (opened->file && opened->file->pMethods)
+		opened->file->pMethods->xClose(opened->file);
+	free(opened->file);
+	sqlite3_free_filename((char *)(uintptr_t)opened->name);
+}
+
+/* Names have to be SQLite's (sqlite.org/c3ref/create_filename.html). */
+static int open_file(const char *layer, const char *path, struct file *out)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(layer);
+	int rc, system, flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB;
+
+	if (!vfs)
+		return -EINVAL;
+	out->name = sqlite3_create_filename(path, "", "", 0, NULL);
+	out->file = calloc(1, (size_t)vfs->szOsFile);
+	rc = out->name && out->file ? vfs->xOpen(vfs, out->name, out->file, flags, NULL)
+				    : SQLITE_NOMEM;
+	if (rc == SQLITE_OK)
+		return 0;
+	system = rc == SQLITE_CANTOPEN ? vfs->xGetLastError(vfs, 0, NULL) : 0;
+	close_file(out);
+	return system > 0 ? -system : to_errno(NULL, rc);
+}
+
+int sql_file_exists(const char *layer, const char *path, bool *exists)
+{
+	struct file opened;
+	int err = open_file(layer, path, &opened);
+
+	*exists = err == 0;
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	close_file(&opened);
+	return 0;
+}
+
+int sql_file_read(const char *layer, const char *path, void *data, size_t len)
+{
+	struct file opened;
+	int rc, err = open_file(layer, path, &opened);
+
+	if (err)
+		return err;
+	rc = opened.file->pMethods->xRead(opened.file, data, (int)len, 0);
+	close_file(&opened);
+	return rc == SQLITE_IOERR_SHORT_READ ? -EUCLEAN : to_errno(NULL, rc);
+}
+
+void sql_file_remove_empty(const char *layer, const char *path)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(layer);
+	sqlite3_int64 size = 1;
+	struct file opened;
+
+	if (open_file(layer, path, &opened))
+		return;
+	opened.file->pMethods->xFileSize(opened.file, &size);
+	close_file(&opened);
+	if (size == 0)
+		vfs->xDelete(vfs, path, 0);
+}
+
+int sql_open(struct sql **out, const char *layer, const char *path)
 {
 	struct sql *sql = calloc(1, sizeof(*sql));
 	int rc;
@@ -68,7 +138,7 @@ int sql_open(struct sql **out, const char *path)
 		return -ENOMEM;
 	rc = sqlite3_open_v2(path, &sql->db,
 			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-			     NULL);
+			     layer);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	if (rc == SQLITE_OK)

@@ -15,9 +15,15 @@
 struct sql;
 struct sql_statement;
 
+/* Files go through SQLite's VFS of that name (sqlite.org/vfs.html); NULL: its own. */
+int sql_file_exists(const char *layer, const char *path, bool *exists);
+/* The first len bytes. Errors: -EUCLEAN it is shorter. */
+int sql_file_read(const char *layer, const char *path, void *data, size_t len);
+void sql_file_remove_empty(const char *layer, const char *path); /* if it is, and exists */
+
 /* Opens a file that exists. Nothing of it is read yet; closing does not write until sql_close is
  * told so. */
-int sql_open(struct sql **out, const char *path);
+int sql_open(struct sql **out, const char *layer, const char *path);
 /* checkpoint: what the log holds is moved to the database, and the log is deleted. */
 void sql_close(struct sql *sql, bool checkpoint);
 /* What the last failure was, for a message. */

@@ -70,15 +70,15 @@ static int prepare_all(struct store *store)
 	return err;
 }
 
-int store_open(struct store **out, const char *dir, const char *volume, struct journal_info *info,
-	       struct error *error)
+int store_open(struct store **out, const struct journal_host *host, const char *dir,
+	       const char *volume, struct journal_info *info, struct error *error)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	int err;
 
 	if (!store)
 		return error_set(error, -ENOMEM, "out of memory");
-	err = store_open_database(&store->sql, dir, volume, info, error);
+	err = store_open_database(&store->sql, host, dir, volume, info, error);
 	if (err) {
 		free(store);
 		return err;

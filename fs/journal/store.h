@@ -13,11 +13,11 @@
 
 struct store;
 
-/* Arguments and errors as journal_open. When it fails a database that was there is as it was. Else
- * the clean mark is off, durably, and the counters are past every number that may have been given
- * out. */
-int store_open(struct store **out, const char *dir, const char *volume, struct journal_info *info,
-	       struct error *error);
+/* Arguments and errors as journal_open_on. When it fails a database that was there is as it was.
+ * Else the clean mark is off, durably, and the counters are past every number that may have been
+ * given out. */
+int store_open(struct store **out, const struct journal_host *host, const char *dir,
+	       const char *volume, struct journal_info *info, struct error *error);
 /* As journal_load. */
 int store_load(struct store *store, const struct journal_loader *loader);
 /* Applies the list, in order, as one transaction: all or nothing. */

@@ -35,11 +35,17 @@ static int paths_set(struct paths *paths, const char *dir)
 }
 
 /* "" when the kernel does not tell: then it is never the same. */
-static void read_boot_id(char out[BOOT_ID_MAX])
+static void read_boot_id(const struct journal_host *host, char out[BOOT_ID_MAX])
 {
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, out, BOOT_ID_MAX - 1);
+	int fd;
+	ssize_t len;
 
+	if (host->boot_id) {
+		snprintf(out, BOOT_ID_MAX, "%s", host->boot_id);
+		return;
+	}
+	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : read(fd, out, BOOT_ID_MAX - 1);
 	if (fd >= 0)
 		close(fd);
 	out[len > 0 ? len : 0] = '\0';
@@ -112,7 +118,7 @@ static int create(const struct paths *paths, const char *volume)
 	if (fd < 0)
 		return -errno;
 	close(fd);
-	err = sql_open(&sql, paths->fresh);
+	err = sql_open(&sql, NULL, paths->fresh);
 	if (err == 0) {
 		err = fill_fresh(sql, volume);
 		sql_close(sql, true);
@@ -130,7 +136,7 @@ static int create(const struct paths *paths, const char *volume)
 
 /* Before SQLite sees the file: it repairs what it takes for its own, and creates a log beside it.
  * Offsets: SQLite file format, section 1.3. Errors: -EUCLEAN, and of open and read. */
-static int check_header(const char *path)
+static int check_header(const char *layer, const char *path)
 {
 	static const unsigned char format[] = {0x10, 0x00, 2,
 					       2}; /* page size 4096, write-ahead log */
@@ -138,16 +144,11 @@ static int check_header(const char *path)
 		SCHEMA_APPLICATION_ID >> 24, SCHEMA_APPLICATION_ID >> 16 & 0xff,
 		SCHEMA_APPLICATION_ID >> 8 & 0xff, SCHEMA_APPLICATION_ID & 0xff};
 	unsigned char header[SQLITE_HEADER_BYTES];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
+	int err = sql_file_read(layer, path, header, sizeof(header));
 
-	if (fd < 0)
-		return -errno;
-	len = read(fd, header, sizeof(header));
-	close(fd);
-	if (len < 0)
-		return -errno;
-	if (len < (ssize_t)sizeof(header) || memcmp(header, "SQLite format 3", 16) != 0 ||
+	if (err)
+		return err;
+	if (memcmp(header, "SQLite format 3", 16) != 0 ||
 	    memcmp(header + 16, format, sizeof(format)) != 0 ||
 	    memcmp(header + 68, application, sizeof(application)) != 0)
 		return -EUCLEAN;
@@ -210,7 +211,7 @@ static int check_volume(struct sql *sql, const char *volume, struct error *error
 	return err < 0 ? err : 0;
 }
 
-static int read_state(struct sql *sql, struct journal_info *info)
+static int read_state(struct sql *sql, const struct journal_host *host, struct journal_info *info)
 {
 	char boot_id[BOOT_ID_MAX];
 	struct sql_statement *state;
@@ -222,7 +223,7 @@ static int read_state(struct sql *sql, struct journal_info *info)
 		return err;
 	err = sql_step(state);
 	if (err > 0) {
-		read_boot_id(boot_id);
+		read_boot_id(host, boot_id);
 		info->clean = sql_int(state, 0) == 1;
 		info->same_boot = info->created ||
 				  (boot_id[0] && strcmp(boot_id, sql_string(state, 1)) == 0);
@@ -266,8 +267,8 @@ static int skip_numbers(struct sql *sql, struct journal_info *info)
 	return err;
 }
 
-static int check(struct sql *sql, const char *volume, struct journal_info *info,
-		 struct error *error)
+static int check(struct sql *sql, const struct journal_host *host, const char *volume,
+		 struct journal_info *info, struct error *error)
 {
 	/* Exclusive before the first access: no file of shared memory, and one process only. */
 	int err = sql_execute(sql,
@@ -280,7 +281,7 @@ static int check(struct sql *sql, const char *volume, struct journal_info *info,
 	if (err == 0)
 		err = check_volume(sql, volume, error);
 	if (err == 0)
-		err = read_state(sql, info);
+		err = read_state(sql, host, info);
 	if (err == 0 && !info->clean)
 		err = quick_check(sql, error);
 	if (err == 0 && !info->clean)
@@ -289,7 +290,8 @@ static int check(struct sql *sql, const char *volume, struct journal_info *info,
 }
 
 /* From here on it is in use: what happens until the clean mark is set again counts as a crash. */
-static int mark_open(struct sql *sql, const struct journal_info *info)
+static int mark_open(struct sql *sql, const struct journal_host *host,
+		     const struct journal_info *info)
 {
 	char boot_id[BOOT_ID_MAX];
 	struct sql_statement *mark;
@@ -300,7 +302,7 @@ static int mark_open(struct sql *sql, const struct journal_info *info)
 
 	if (err)
 		return err;
-	read_boot_id(boot_id);
+	read_boot_id(host, boot_id);
 	sql_put_string(mark, boot_id);
 	sql_put_u64(mark, info->next_ino);
 	sql_put_u64(mark, info->next_file_id);
@@ -326,29 +328,31 @@ static int explain(struct error *error, int err, const struct paths *paths, cons
 	}
 }
 
-static int open_existing(struct sql **out, const struct paths *paths, const char *volume,
-			 struct journal_info *info, struct error *error)
+static int open_existing(struct sql **out, const struct journal_host *host,
+			 const struct paths *paths, const char *volume, struct journal_info *info,
+			 struct error *error)
 {
-	bool had_log = access(paths->log, F_OK) == 0;
-	struct stat log;
+	bool had_log;
 	struct sql *sql;
-	int err = check_header(paths->database);
+	int err = check_header(host->file_layer, paths->database);
 
+	if (err == 0)
+		err = sql_file_exists(host->file_layer, paths->log, &had_log);
 	if (err)
 		return explain(error, err, paths, "not a journal of s3mount");
-	err = sql_open(&sql, paths->database);
+	err = sql_open(&sql, host->file_layer, paths->database);
 	if (err)
 		return explain(error, err, paths, "cannot be opened");
-	err = check(sql, volume, info, error);
+	err = check(sql, host, volume, info, error);
 	if (err) {
 		explain(error, err, paths, sql_message(sql));
 		/* SQLite made an empty one when it looked for a log. */
-		if (!had_log && err != -EBUSY && stat(paths->log, &log) == 0 && log.st_size == 0)
-			unlink(paths->log);
+		if (!had_log && err != -EBUSY)
+			sql_file_remove_empty(host->file_layer, paths->log);
 		sql_close(sql, false);
 		return err;
 	}
-	err = mark_open(sql, info);
+	err = mark_open(sql, host, info);
 	if (err) {
 		explain(error, err, paths, sql_message(sql));
 		sql_close(sql, false);
@@ -358,25 +362,29 @@ static int open_existing(struct sql **out, const struct paths *paths, const char
 	return 0;
 }
 
-int store_open_database(struct sql **out, const char *dir, const char *volume,
-			struct journal_info *info, struct error *error)
+int store_open_database(struct sql **out, const struct journal_host *host, const char *dir,
+			const char *volume, struct journal_info *info, struct error *error)
 {
 	struct paths paths;
+	bool there, log;
 	int err = paths_set(&paths, dir);
 
 	*info = (struct journal_info){.created = false};
 	if (err)
 		return error_set(error, err, "the path of the cache directory is too long");
-	if (access(paths.database, F_OK) != 0) {
-		if (errno != ENOENT)
-			return explain(error, -errno, &paths, "");
-		if (access(paths.log, F_OK) == 0)
+	err = sql_file_exists(host->file_layer, paths.database, &there);
+	if (err == 0 && !there)
+		err = sql_file_exists(host->file_layer, paths.log, &log);
+	if (err)
+		return explain(error, err, &paths, "");
+	if (!there) {
+		if (log)
 			return explain(error, -EUCLEAN, &paths,
 				       "it is missing, but its log is there");
-		err = create(&paths, volume);
+		err = host->file_layer ? -ENOENT : create(&paths, volume);
 		if (err)
 			return explain(error, err, &paths, "cannot be created");
 		info->created = true;
 	}
-	return open_existing(out, &paths, volume, info, error);
+	return open_existing(out, host, &paths, volume, info, error);
 }

@@ -6,7 +6,7 @@
 #include "fs/journal/sql.h"
 
 /* As store_open, but the clean mark is off in the log only, and not durably yet. */
-int store_open_database(struct sql **out, const char *dir, const char *volume,
-			struct journal_info *info, struct error *error);
+int store_open_database(struct sql **out, const struct journal_host *host, const char *dir,
+			const char *volume, struct journal_info *info, struct error *error);
 
 #endif

@@ -36,11 +36,12 @@ ALL_LIBS := $(PACKAGE_LIBS) -lpthread $(LDLIBS)
 MAINS := fs/main.c plugin/main.c
 SOURCES := $(sort $(filter-out $(MAINS),$(shell find common fs plugin -name '*.c' 2>/dev/null)))
 SERVER_SOURCES := $(sort $(wildcard tests/s3server/*.c))
+SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 TOOL_SOURCES := $(sort $(wildcard tests/lib/*.c))
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 ALL_SOURCES := $(SOURCES) $(wildcard $(MAINS)) $(SERVER_SOURCES) $(TOOL_SOURCES) \
-	$(UNIT_SOURCES) $(UNIT_HELPERS)
+	$(UNIT_SOURCES) $(UNIT_HELPERS) $(SIM_SOURCES)
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 LIBRARY := $(BUILD)/libs3mount.a
@@ -173,6 +174,9 @@ $(BIN)/s3server: $(call objects,$(SERVER_SOURCES)) $(LIBRARY)
 	$(call link)
 
 $(TOOLS): $(BIN)/%: $(OBJ)/tests/lib/%.o $(LIBRARY)
+	$(call link)
+
+$(BIN)/sim: $(call objects,$(SIM_SOURCES)) $(BUILD)/libunit.a $(LIBRARY)
 	$(call link)
 
 # Each test takes the helpers that it calls.

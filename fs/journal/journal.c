@@ -495,7 +495,7 @@ void journal_close(struct journal *journal, bool clean)
 
 /* Takes the record; NULL: there was no memory for it, and without it nothing after it may be
  * written. */
-static uint64_t enqueue(struct journal *journal, struct record *record)
+uint64_t journal_enqueue(struct journal *journal, struct record *record)
 {
 	bool wake = false;
 
@@ -519,77 +519,6 @@ static uint64_t enqueue(struct journal *journal, struct record *record)
 		journal->runner->wake(journal);
 	free(record);
 	return journal->last;
-}
-
-uint64_t journal_put_node(struct journal *journal, const struct journal_node *node)
-{
-	CHECK(node->ino != 0);
-	return enqueue(journal, record_node(node));
-}
-
-uint64_t journal_drop_node(struct journal *journal, uint64_t ino)
-{
-	struct record *record = record_plain(RECORD_DROP_NODE);
-
-	if (record)
-		record->node.ino = ino;
-	return enqueue(journal, record);
-}
-
-uint64_t journal_move_node(struct journal *journal, uint64_t ino, uint64_t parent, const char *name)
-{
-	return enqueue(journal, record_move(ino, parent, name));
-}
-
-static uint64_t put_extent(struct journal *journal, enum record_kind kind, uint64_t ino,
-			   uint64_t start, uint64_t end)
-{
-	struct record *record = record_plain(kind);
-
-	if (record) {
-		record->extent.ino = ino;
-		record->extent.start = start;
-		record->extent.end = end;
-	}
-	return enqueue(journal, record);
-}
-
-uint64_t journal_add_extent(struct journal *journal, uint64_t ino, uint64_t start, uint64_t end)
-{
-	return put_extent(journal, RECORD_ADD_EXTENT, ino, start, end);
-}
-
-uint64_t journal_truncate_extents(struct journal *journal, uint64_t ino, uint64_t size)
-{
-	return put_extent(journal, RECORD_TRUNCATE_EXTENTS, ino, size, 0);
-}
-
-uint64_t journal_put_intent(struct journal *journal, const struct journal_intent *intent)
-{
-	CHECK(intent->id != 0);
-	return enqueue(journal, record_intent(intent));
-}
-
-uint64_t journal_drop_intent(struct journal *journal, uint64_t id)
-{
-	struct record *record = record_plain(RECORD_DROP_INTENT);
-
-	if (record)
-		record->intent.id = id;
-	return enqueue(journal, record);
-}
-
-uint64_t journal_put_counters(struct journal *journal, uint64_t next_ino, uint64_t next_file_id,
-			      uint64_t next_intent)
-{
-	struct record *record = record_plain(RECORD_PUT_COUNTERS);
-
-	if (record) {
-		record->counters.next_ino = next_ino;
-		record->counters.next_file_id = next_file_id;
-		record->counters.next_intent = next_intent;
-	}
-	return enqueue(journal, record);
 }
 
 /* False: what it waits for has happened already. */

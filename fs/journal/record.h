@@ -54,4 +54,8 @@ struct record *record_node(const struct journal_node *node);
 struct record *record_move(uint64_t ino, uint64_t parent, const char *name);
 struct record *record_intent(const struct journal_intent *intent);
 
+/* journal.c: takes the record and gives it the next sequence number. NULL: there was no memory for
+ * it, and without it nothing after it may be written. */
+uint64_t journal_enqueue(struct journal *journal, struct record *record);
+
 #endif

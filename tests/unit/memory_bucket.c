@@ -230,3 +230,58 @@ void memory_bucket_free(struct memory_bucket *bucket)
 	free(bucket->uploads);
 	*bucket = (struct memory_bucket){.objects = NULL};
 }
+
+static unsigned char *copy_data(const unsigned char *data, size_t size)
+{
+	unsigned char *copy = malloc(size + 1);
+
+	CHECK(copy != NULL);
+	if (size > 0)
+		memcpy(copy, data, size);
+	return copy;
+}
+
+static void object_copy(struct memory_object *copy, const struct memory_object *object)
+{
+	*copy = *object;
+	copy->key = copy_string(object->key);
+	copy->content_type = copy_string(object->content_type);
+	copy->data = object->data ? copy_data(object->data, object->size) : NULL;
+	copy->meta = copy->headers = (struct os_meta)OS_META_INIT;
+	CHECK(os_meta_copy(&copy->meta, &object->meta) == 0);
+	CHECK(os_meta_copy(&copy->headers, &object->headers) == 0);
+}
+
+static struct memory_upload *upload_copy(const struct memory_upload *upload)
+{
+	struct memory_upload *copy = calloc(1, sizeof(*copy));
+
+	CHECK(copy != NULL);
+	copy->id = copy_string(upload->id);
+	object_copy(&copy->target, &upload->target);
+	for (size_t i = 0; i < upload->part_count; i++) {
+		const struct memory_part *part = &upload->parts[i];
+
+		memory_upload_put_part(copy, part->number, copy_data(part->data, part->size),
+				       part->size);
+	}
+	return copy;
+}
+
+struct memory_bucket memory_bucket_copy(const struct memory_bucket *bucket)
+{
+	struct memory_bucket copy = *bucket;
+
+	copy.object_capacity = bucket->object_count;
+	copy.objects = calloc(bucket->object_count + 1, sizeof(*copy.objects));
+	copy.uploads = calloc(bucket->upload_count + 1, sizeof(*copy.uploads));
+	CHECK(copy.objects && copy.uploads);
+	for (size_t i = 0; i < bucket->object_count; i++) {
+		copy.objects[i] = calloc(1, sizeof(*copy.objects[i]));
+		CHECK(copy.objects[i] != NULL);
+		object_copy(copy.objects[i], bucket->objects[i]);
+	}
+	for (size_t i = 0; i < bucket->upload_count; i++)
+		copy.uploads[i] = upload_copy(bucket->uploads[i]);
+	return copy;
+}

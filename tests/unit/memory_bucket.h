@@ -42,6 +42,7 @@ struct memory_bucket {
 };
 
 void memory_bucket_free(struct memory_bucket *bucket);
+struct memory_bucket memory_bucket_copy(const struct memory_bucket *bucket);
 
 /* What the request (PUT, COPY, MPU_CREATE) says about metadata. */
 struct memory_object *memory_object_new(const struct os_request *request);

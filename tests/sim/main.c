@@ -1,0 +1,204 @@
+/* main.c — the simulation's program: enumerates histories, crashes and what is left of them. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/sim/sim_explore.h"
+#include "tests/sim/sim_operations.h"
+
+enum { OPERATIONS_MAX = 8, MODES = 4 };
+
+struct arguments {
+	int operations[OPERATIONS_MAX], count; /* one history, by --do */
+	int mode, variant;		       /* -1: all */
+	int crash, image;
+	unsigned stride;
+	unsigned part, parts; /* this process's share */
+	unsigned sample;      /* one of so many pairs */
+	bool verbose;
+};
+
+/* How the second operation meets the first. */
+enum variant {
+	AFTER,	   /* the first is closed */
+	WITHIN,	   /* the first still has its file open */
+	LATER,	   /* what goes by itself has gone */
+	SLOW_JOURNAL, /* commits lag behind */
+	VARIANTS,
+};
+
+static void build(struct sim_history *history, const int *operations, int count,
+		  enum variant variant)
+{
+	sim_history_init(history);
+	sim_operations_base(history);
+	for (int i = 0; i < count; i++) {
+		bool open = variant == WITHIN && i + 1 < count && i < STEP_HANDLES;
+
+		sim_operation_add(history, operations[i], i % STEP_HANDLES, open);
+		if (variant == LATER)
+			sim_history_add(history,
+					(struct sim_step){.kind = STEP_PAUSE, .offset = 300});
+	}
+	for (int handle = 0; handle < STEP_HANDLES; handle++)
+		if (history->open[handle])
+			sim_history_add(history,
+					(struct sim_step){.kind = STEP_CLOSE, .handle = handle});
+}
+
+static void explore(struct sim_world *world, const struct arguments *arguments,
+		    const int *operations, int count, int mode, enum variant variant,
+		    struct sim_counts *counts)
+{
+	struct sim_history history;
+	char label[300];
+	size_t len = 0;
+	struct sim_options options = {
+		.close = mode & 1 ? PUBLISH_LOCAL : PUBLISH_S3,
+		.fsync = mode & 2 ? PUBLISH_LOCAL : PUBLISH_S3,
+		.journal_pause = variant == SLOW_JOURNAL ? 700000 : 0,
+		.stride = arguments->stride,
+		.only_crash = arguments->crash,
+		.only_image = arguments->image,
+		.label = label,
+		.verbose = arguments->verbose,
+	};
+
+	len += (size_t)snprintf(label, sizeof(label), "--mode %d --variant %d --do ", mode,
+				(int)variant);
+	for (int i = 0; i < count; i++) {
+		len += (size_t)snprintf(label + len, sizeof(label) - len, "%s%s", i ? "," : "",
+					sim_operation_name(operations[i]));
+		options.seed = options.seed * 1000003 + (unsigned)operations[i] + 1;
+	}
+	options.seed = options.seed * 64 + (unsigned)(mode * VARIANTS) + (unsigned)variant;
+	build(&history, operations, count, variant);
+	sim_explore(world, &history, &options, counts);
+	sim_history_free(&history);
+}
+
+static bool wanted(const struct arguments *arguments, unsigned number)
+{
+	unsigned mixed = number * 2654435761U >> 8;
+
+	return mixed % arguments->sample == 0 &&
+	       mixed / arguments->sample % arguments->parts == arguments->part;
+}
+
+/* All single operations and all pairs, in each mode and variant. */
+static void enumerate(struct sim_world *world, const struct arguments *arguments,
+		      struct sim_counts *counts)
+{
+	int operations = sim_operation_count();
+	unsigned number = 0;
+
+	for (int i = 0; i < operations; i++)
+		for (int j = -1; j < operations; j++)
+			for (int k = 0; k < MODES * VARIANTS; k++) {
+				const int pair[] = {i, j};
+				int mode = k % MODES, variant = k / MODES;
+
+				if ((j < 0 && (variant == WITHIN || variant == LATER)) ||
+				    (arguments->mode >= 0 && arguments->mode != mode) ||
+				    (arguments->variant >= 0 && arguments->variant != variant))
+					continue;
+				if (wanted(arguments, number++))
+					explore(world, arguments, pair, j < 0 ? 1 : 2, mode,
+						(enum variant)variant, counts);
+			}
+}
+
+static int parse_operations(struct arguments *arguments, char *text)
+{
+	for (char *name = text, *comma; name; name = comma) {
+		comma = strchr(name, ',');
+		if (comma)
+			*comma++ = '\0';
+		if (arguments->count == OPERATIONS_MAX)
+			return -1;
+		arguments->operations[arguments->count] = sim_operation_find(name);
+		if (arguments->operations[arguments->count++] < 0) {
+			fprintf(stderr, "sim: no operation %s; there are:", name);
+			for (int i = 0; i < sim_operation_count(); i++)
+				fprintf(stderr, " %s", sim_operation_name(i));
+			fputc('\n', stderr);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int parse(struct arguments *arguments, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"do", required_argument, NULL, 'd'},	  {"mode", required_argument, NULL, 'm'},
+		{"variant", required_argument, NULL, 'v'}, {"crash", required_argument, NULL, 'c'},
+		{"image", required_argument, NULL, 'i'},  {"stride", required_argument, NULL, 's'},
+		{"part", required_argument, NULL, 'p'},	  {"sample", required_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'V'},	  {NULL, 0, NULL, 0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		int number = optarg ? atoi(optarg) : 0;
+
+		switch (option) {
+		case 'd':
+			if (parse_operations(arguments, optarg))
+				return -1;
+			break;
+		case 'm': arguments->mode = number; break;
+		case 'v': arguments->variant = number; break;
+		case 'c': arguments->crash = number; break;
+		case 'i': arguments->image = number; break;
+		case 's': arguments->stride = number > 0 ? (unsigned)number : 1; break;
+		case 'n': arguments->sample = number > 0 ? (unsigned)number : 1; break;
+		case 'p':
+			if (sscanf(optarg, "%u/%u", &arguments->part, &arguments->parts) != 2)
+				return -1;
+			break;
+		case 'V': arguments->verbose = true; break;
+		default: return -1;
+		}
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = {.mode = -1,
+				      .variant = -1,
+				      .crash = -1,
+				      .image = -1,
+				      .stride = 1,
+				      .parts = 1,
+				      .sample = 1};
+	struct sim_counts counts = {0};
+	struct sim_world *world;
+	struct timespec begin, end;
+
+	if (parse(&arguments, argc, argv)) {
+		fprintf(stderr, "usage: sim [--do OPERATION,..] [--mode 0-3] [--variant 0-3] "
+				"[--crash N] [--image N]\n"
+				"           [--stride N] [--sample N] [--part I/N] [--verbose]\n");
+		return 2;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	world = sim_world_create();
+	if (arguments.count > 0)
+		explore(world, &arguments, arguments.operations, arguments.count,
+			arguments.mode < 0 ? 0 : arguments.mode,
+			arguments.variant < 0 ? AFTER : (enum variant)arguments.variant, &counts);
+	else
+		enumerate(world, &arguments, &counts);
+	sim_world_destroy(world);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	printf("sim: %llu histories, %llu moments, %llu states (%llu crashed again), "
+	       "%llu violations, %lld s\n",
+	       (unsigned long long)counts.histories, (unsigned long long)counts.moments,
+	       (unsigned long long)counts.states, (unsigned long long)counts.recrashed,
+	       (unsigned long long)counts.violations, (long long)(end.tv_sec - begin.tv_sec));
+	return counts.violations > 0;
+}

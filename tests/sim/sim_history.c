@@ -1,0 +1,278 @@
+#include "tests/sim/sim_history.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/check.h"
+
+void sim_history_init(struct sim_history *history)
+{
+	memset(history, 0, sizeof(*history));
+}
+
+void sim_history_free(struct sim_history *history)
+{
+	sim_arena_free(&history->arena);
+}
+
+unsigned sim_history_new_inode(struct sim_history *history)
+{
+	CHECK(history->inodes + 1 < INODES_MAX);
+	return ++history->inodes;
+}
+
+void sim_step_data(const struct sim_history *history, int index, unsigned char *data, size_t len)
+{
+	uint64_t offset = history->steps[index].offset;
+
+	for (size_t i = 0; i < len; i++) {
+		uint64_t value = (offset + i + 1 + ((uint64_t)(unsigned)index << 40)) *
+				 UINT64_C(0x9e3779b97f4a7c15);
+
+		data[i] = (unsigned char)(value >> 56 | 1); /* never a zero */
+	}
+}
+
+static int path_of(const struct sim_tree *tree, unsigned inode)
+{
+	for (int i = 0; i < SIM_PATHS; i++)
+		if (tree->entries[i].kind == SIM_FILE && tree->entries[i].inode == inode)
+			return i;
+	return -1;
+}
+
+/* The file of this size: what was there, then zeros. */
+static struct sim_bytes *resized(struct sim_history *history, const struct sim_bytes *old,
+				 size_t size)
+{
+	struct sim_bytes *bytes = sim_bytes_new(&history->arena, NULL, size);
+
+	memcpy(bytes->data, old->data, old->size < size ? old->size : size);
+	return bytes;
+}
+
+static bool parent_exists(const struct sim_tree *tree, int path)
+{
+	int parent = sim_path_parent(path);
+
+	return parent < 0 || tree->entries[parent].kind == SIM_DIRECTORY;
+}
+
+static bool apply_open(struct sim_history *history, struct sim_tree *tree,
+		       const struct sim_step *step)
+{
+	struct sim_entry *entry = &tree->entries[step->path];
+
+	if (entry->kind == SIM_DIRECTORY || !parent_exists(tree, step->path) ||
+	    (entry->kind == SIM_ABSENT && !(step->flags & O_CREAT)))
+		return false;
+	if (entry->kind == SIM_ABSENT)
+		*entry = (struct sim_entry){SIM_FILE, sim_history_new_inode(history), 0644,
+					    sim_bytes_new(&history->arena, NULL, 0)};
+	if (step->flags & O_TRUNC)
+		entry->bytes = sim_bytes_new(&history->arena, NULL, 0);
+	history->open[step->handle] = entry->inode;
+	return true;
+}
+
+static bool apply_write(struct sim_history *history, struct sim_tree *tree,
+			struct sim_step *step)
+{
+	unsigned inode = history->open[step->handle];
+	int path = path_of(tree, inode), index = history->count;
+	struct sim_bytes *bytes;
+	size_t end;
+
+	if (!inode)
+		return false;
+	if (path < 0)
+		return true; /* it has no name any more */
+	if (step->kind == STEP_APPEND)
+		step->offset = tree->entries[path].bytes->size;
+	end = (size_t)(step->offset + step->len);
+	bytes = resized(history, tree->entries[path].bytes,
+			end > tree->entries[path].bytes->size ? end
+							      : tree->entries[path].bytes->size);
+	history->steps[index] = *step;
+	sim_step_data(history, index, bytes->data + step->offset, (size_t)step->len);
+	tree->entries[path].bytes = bytes;
+	return true;
+}
+
+static bool apply_rename(struct sim_tree *tree, int from, int to)
+{
+	struct sim_entry *source = &tree->entries[from], *target = &tree->entries[to];
+
+	if (source->kind == SIM_ABSENT || !parent_exists(tree, to))
+		return false;
+	if (source->kind == SIM_FILE) {
+		if (target->kind == SIM_DIRECTORY)
+			return false;
+		if (from != to) {
+			*target = *source;
+			*source = (struct sim_entry){.kind = SIM_ABSENT};
+		}
+		return true;
+	}
+	if (from == to)
+		return true;
+	if (target->kind == SIM_FILE || sim_path_is_below(to, from) ||
+	    sim_tree_has_children(tree, to))
+		return false;
+	for (int i = 0; i < SIM_PATHS; i++)
+		if (sim_path_is_below(i, from) && tree->entries[i].kind != SIM_ABSENT) {
+			int moved = sim_path_moved(i, from, to);
+
+			CHECK(moved >= 0);
+			tree->entries[moved] = tree->entries[i];
+			tree->entries[i].kind = SIM_ABSENT;
+		}
+	*target = *source;
+	source->kind = SIM_ABSENT;
+	return true;
+}
+
+/* False: the step fails. */
+static bool apply(struct sim_history *history, struct sim_tree *tree, struct sim_step *step)
+{
+	struct sim_entry *entry = &tree->entries[step->path];
+
+	switch (step->kind) {
+	case STEP_OPEN: return apply_open(history, tree, step);
+	case STEP_WRITE:
+	case STEP_APPEND: return apply_write(history, tree, step);
+	case STEP_FSYNC: return history->open[step->handle] != 0;
+	case STEP_CLOSE: return history->open[step->handle] != 0;
+	case STEP_TRUNCATE:
+		if (entry->kind != SIM_FILE)
+			return false;
+		entry->bytes = resized(history, entry->bytes, (size_t)step->offset);
+		return true;
+	case STEP_RENAME: return apply_rename(tree, step->path, step->other);
+	case STEP_UNLINK:
+		if (entry->kind != SIM_FILE)
+			return false;
+		entry->kind = SIM_ABSENT;
+		return true;
+	case STEP_MKDIR:
+		if (entry->kind != SIM_ABSENT || !parent_exists(tree, step->path))
+			return false;
+		*entry = (struct sim_entry){SIM_DIRECTORY, 0, 0755, NULL};
+		return true;
+	case STEP_RMDIR:
+		if (entry->kind != SIM_DIRECTORY || sim_tree_has_children(tree, step->path))
+			return false;
+		entry->kind = SIM_ABSENT;
+		return true;
+	case STEP_CHMOD:
+		if (entry->kind == SIM_ABSENT)
+			return false;
+		entry->mode = (unsigned)step->offset;
+		return true;
+	default: return true;
+	}
+}
+
+void sim_history_add(struct sim_history *history, struct sim_step step)
+{
+	int index = history->count;
+
+	CHECK(index < STEPS_MAX);
+	history->trees[index + 1] = history->trees[index];
+	history->steps[index] = step;
+	history->fails[index] = !apply(history, &history->trees[index + 1], &step);
+	history->steps[index] = step;
+	history->count++;
+	/* The handle is the step's to the end: progress asks for it. */
+	history->steps[index].other = step.kind == STEP_RENAME ? step.other
+							      : (int)history->open[step.handle];
+	if (step.kind == STEP_CLOSE)
+		history->open[step.handle] = 0;
+}
+
+static void raise_all(struct sim_progress *progress, const struct sim_history *history, int after)
+{
+	for (int i = 0; i < SIM_PATHS; i++) {
+		progress->floor[i] = after;
+		if (history->trees[after].entries[i].kind == SIM_FILE)
+			progress->synced[history->trees[after].entries[i].inode] = after;
+	}
+}
+
+static void raise_file(struct sim_progress *progress, const struct sim_history *history, int after,
+		       unsigned inode)
+{
+	int path = path_of(&history->trees[after], inode);
+
+	progress->synced[inode] = after;
+	if (path >= 0)
+		progress->floor[path] = after;
+}
+
+/* What S3 had is changed there, or the step has not succeeded. */
+static void raise_names(struct sim_progress *progress, const struct sim_step *step, int after,
+			const bool in_bucket[SIM_PATHS])
+{
+	for (int i = 0; i < SIM_PATHS; i++) {
+		int moved;
+
+		if (!in_bucket[i] || (i != step->path && !sim_path_is_below(i, step->path)))
+			continue;
+		progress->floor[i] = after;
+		if (step->kind != STEP_RENAME)
+			continue;
+		moved = sim_path_moved(i, step->path, step->other);
+		if (moved >= 0)
+			progress->floor[moved] = after;
+	}
+}
+
+void sim_progress_take(struct sim_progress *progress, const struct sim_history *history, int index,
+		       bool close_is_s3, const bool in_bucket[SIM_PATHS])
+{
+	const struct sim_step *step = &history->steps[index];
+	int after = index + 1;
+
+	progress->acknowledged = progress->begun = after;
+	if (history->fails[index])
+		return;
+	switch (step->kind) {
+	case STEP_FSYNC: raise_file(progress, history, after, (unsigned)step->other); break;
+	case STEP_CLOSE:
+		if (close_is_s3)
+			raise_file(progress, history, after, (unsigned)step->other);
+		break;
+	case STEP_TRUNCATE:
+		if (close_is_s3)
+			raise_file(progress, history, after,
+				   history->trees[after].entries[step->path].inode);
+		break;
+	case STEP_MKDIR:
+		if (close_is_s3)
+			progress->floor[step->path] = after;
+		break;
+	case STEP_SYNC_DIR: raise_all(progress, history, after); break;
+	case STEP_RENAME:
+	case STEP_UNLINK:
+	case STEP_RMDIR: raise_names(progress, step, after, in_bucket); break;
+	default: break;
+	}
+}
+
+void sim_step_print(const struct sim_history *history, int index, char *out, size_t size)
+{
+	static const char *const names[STEP_KINDS] = {
+		"open",	  "write", "append", "fsync", "close", "truncate", "rename",
+		"unlink", "mkdir", "rmdir",  "chmod", "evict", "sync",	   "pause"};
+	const struct sim_step *step = &history->steps[index];
+	bool by_handle = step->kind >= STEP_WRITE && step->kind <= STEP_CLOSE;
+
+	snprintf(out, size, "%s %s%s%s%s%s +%llu %llu%s", names[step->kind],
+		 by_handle ? (step->handle ? "#1" : "#0") : sim_paths[step->path],
+		 step->kind == STEP_RENAME ? " " : "",
+		 step->kind == STEP_RENAME ? sim_paths[step->other] : "",
+		 step->flags & O_CREAT ? " creat" : "", step->flags & O_TRUNC ? " trunc" : "",
+		 (unsigned long long)step->offset, (unsigned long long)step->len,
+		 history->fails[index] ? " (fails)" : "");
+}

@@ -1,0 +1,282 @@
+#include "tests/sim/sim_play.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "fs/vfs/inode.h"
+
+static const struct vfs_caller caller = {1000, 1000, 42};
+
+/* One component; the reference goes back at once. */
+static int look(struct sim_node *node, uint64_t parent, const char *name, struct stat *out)
+{
+	int err = vfs_lookup(node->vfs, caller, parent, name, out);
+
+	if (!err)
+		vfs_forget(node->vfs, out->st_ino, 1);
+	return err;
+}
+
+static int find_parent(struct sim_node *node, const char *path, uint64_t *parent,
+		       const char **name)
+{
+	char component[64];
+	struct stat found;
+	const char *slash;
+
+	*parent = VFS_ROOT;
+	for (; (slash = strchr(path, '/')); path = slash + 1) {
+		int err;
+
+		snprintf(component, sizeof(component), "%.*s", (int)(slash - path), path);
+		err = look(node, *parent, component, &found);
+		if (err)
+			return err;
+		*parent = found.st_ino;
+	}
+	*name = path;
+	return 0;
+}
+
+static int find(struct sim_node *node, int path, struct stat *out)
+{
+	const char *name;
+	uint64_t parent;
+	int err = find_parent(node, sim_paths[path], &parent, &name);
+
+	return err ? err : look(node, parent, name, out);
+}
+
+static int play_open(struct sim_player *player, const struct sim_step *step)
+{
+	struct sim_node *node = player->node;
+	struct vfs_handle **handle = &player->handles[step->handle];
+	struct stat found;
+	const char *name;
+	uint64_t parent;
+	bool keep;
+	int err = find_parent(node, sim_paths[step->path], &parent, &name);
+
+	if (err)
+		return err;
+	err = look(node, parent, name, &found);
+	if (err == -ENOENT && (step->flags & O_CREAT)) {
+		err = vfs_create(node->vfs, caller, parent, name, 0644, O_RDWR, handle, &found);
+		if (!err)
+			vfs_forget(node->vfs, found.st_ino, 1);
+	} else if (!err) {
+		err = vfs_open(node->vfs, caller, found.st_ino,
+			       O_RDWR | (step->flags & O_TRUNC), handle, &keep);
+	}
+	if (err)
+		*handle = NULL;
+	return err;
+}
+
+static int play_write(struct sim_player *player, int index)
+{
+	const struct sim_step *step = &player->history->steps[index];
+	unsigned char data[SIM_FILE_MAX];
+	ssize_t got;
+
+	CHECK(step->len <= sizeof(data));
+	sim_step_data(player->history, index, data, (size_t)step->len);
+	got = vfs_write(player->handles[step->handle], data, (size_t)step->len, step->offset);
+	return got < 0 ? (int)got : got == (ssize_t)step->len ? 0 : -EIO;
+}
+
+static int play_close(struct sim_player *player, int handle)
+{
+	int err = vfs_flush(player->handles[handle]);
+
+	vfs_release(player->handles[handle]);
+	player->handles[handle] = NULL;
+	return err;
+}
+
+static int set(struct sim_node *node, int path, struct stat values, unsigned which)
+{
+	struct stat found;
+	int err = find(node, path, &found);
+
+	return err ? err : vfs_setattr(node->vfs, found.st_ino, NULL, &values, which, &found);
+}
+
+static int play_mkdir(struct sim_node *node, int path)
+{
+	struct stat made;
+	const char *name;
+	uint64_t parent;
+	int err = find_parent(node, sim_paths[path], &parent, &name);
+
+	if (!err)
+		err = vfs_make(node->vfs, caller, parent, name, S_IFDIR | 0755, 0, NULL, &made);
+	if (!err)
+		vfs_forget(node->vfs, made.st_ino, 1);
+	return err;
+}
+
+static int play_remove(struct sim_node *node, int path, bool directory)
+{
+	const char *name;
+	uint64_t parent;
+	int err = find_parent(node, sim_paths[path], &parent, &name);
+
+	if (err)
+		return err;
+	return directory ? vfs_rmdir(node->vfs, parent, name)
+			 : vfs_unlink(node->vfs, parent, name);
+}
+
+static int play_rename(struct sim_node *node, int from, int to)
+{
+	const char *from_name, *to_name;
+	uint64_t from_parent, to_parent;
+	int err = find_parent(node, sim_paths[from], &from_parent, &from_name);
+
+	if (!err)
+		err = find_parent(node, sim_paths[to], &to_parent, &to_name);
+	return err ? err : vfs_rename(node->vfs, from_parent, from_name, to_parent, to_name, 0);
+}
+
+static void play_evict(struct sim_node *node)
+{
+	struct cache *cache = &node->vfs->cache;
+	uint64_t limit = cache->limit;
+
+	cache->limit = 0;
+	cache_make_room(cache, 0);
+	cache->limit = limit;
+}
+
+static int play_step(struct sim_player *player, int index)
+{
+	const struct sim_step *step = &player->history->steps[index];
+	struct sim_node *node = player->node;
+	struct stat values = {.st_size = (off_t)step->offset, .st_mode = (mode_t)step->offset};
+
+	switch (step->kind) {
+	case STEP_OPEN: return play_open(player, step);
+	case STEP_WRITE:
+	case STEP_APPEND: return play_write(player, index);
+	case STEP_FSYNC: return vfs_fsync(player->handles[step->handle]);
+	case STEP_CLOSE: return play_close(player, step->handle);
+	case STEP_TRUNCATE: return set(node, step->path, values, VFS_SET_SIZE);
+	case STEP_RENAME: return play_rename(node, step->path, step->other);
+	case STEP_UNLINK: return play_remove(node, step->path, false);
+	case STEP_MKDIR: return play_mkdir(node, step->path);
+	case STEP_RMDIR: return play_remove(node, step->path, true);
+	case STEP_CHMOD: return set(node, step->path, values, VFS_SET_MODE);
+	case STEP_EVICT: play_evict(node); return 0;
+	case STEP_SYNC_DIR:
+		return vfs_fsyncdir(node->vfs, VFS_ROOT,
+				    env_after(&node->env, 300 * NSEC_PER_SEC));
+	default: sim_sleep(node->world, step->offset * NSEC_PER_MSEC); return 0;
+	}
+}
+
+static void look_at_bucket(const struct sim_node *node, bool in_bucket[SIM_PATHS])
+{
+	const struct memory_bucket *bucket = &node->world->memory->bucket;
+	char marker[64];
+
+	for (int i = 0; i < SIM_PATHS; i++) {
+		snprintf(marker, sizeof(marker), "%s/", sim_paths[i]);
+		in_bucket[i] = memory_bucket_find(bucket, sim_paths[i]) ||
+			       memory_bucket_find(bucket, marker);
+	}
+}
+
+int sim_play(struct sim_player *player, int index)
+{
+	const struct sim_step *step = &player->history->steps[index];
+	bool in_bucket[SIM_PATHS];
+	int err;
+
+	look_at_bucket(player->node, in_bucket);
+	player->progress.begun = index + 1;
+	if (step->kind >= STEP_WRITE && step->kind <= STEP_CLOSE && !player->handles[step->handle])
+		err = -EBADF;
+	else
+		err = play_step(player, index);
+	if (!err == !player->history->fails[index])
+		sim_progress_take(&player->progress, player->history, index,
+				  player->node->config.close == PUBLISH_S3, in_bucket);
+	return err;
+}
+
+void sim_player_end(struct sim_player *player)
+{
+	for (int i = 0; i < STEP_HANDLES; i++)
+		if (player->handles[i])
+			play_close(player, i);
+}
+
+static int read_file(struct sim_node *node, uint64_t ino, struct sim_entry *entry,
+		     struct sim_arena *arena)
+{
+	unsigned char data[SIM_FILE_MAX];
+	struct vfs_handle *handle;
+	bool keep;
+	ssize_t got;
+	int err = vfs_open(node->vfs, caller, ino, O_RDONLY, &handle, &keep);
+
+	if (err)
+		return err;
+	got = vfs_read(handle, data, sizeof(data), 0);
+	vfs_release(handle);
+	if (got < 0)
+		return (int)got;
+	entry->bytes = sim_bytes_new(arena, data, (size_t)got);
+	return 0;
+}
+
+static int look_into(struct sim_node *node, uint64_t ino, const char *above, struct sim_tree *tree,
+		     struct sim_arena *arena)
+{
+	struct vfs_directory *directory;
+	struct vfs_dirent entry;
+	bool more = true;
+	int err = vfs_opendir(node->vfs, ino, &directory);
+
+	if (err)
+		return err;
+	for (uint64_t position = 2; !err && more; position++) {
+		char name[300];
+		struct stat found;
+		int path;
+
+		err = vfs_readdir(directory, position, false, &entry, &more);
+		if (err || !more || entry.attributes.st_ino == 0)
+			continue;
+		snprintf(name, sizeof(name), "%s%s", above, entry.name);
+		path = sim_path(name);
+		if (path < 0) {
+			err = -EUCLEAN;
+			break;
+		}
+		err = look(node, ino, sim_paths[path] + strlen(above), &found);
+		if (err)
+			break;
+		tree->entries[path] = (struct sim_entry){
+			S_ISDIR(found.st_mode) ? SIM_DIRECTORY : SIM_FILE, 0,
+			found.st_mode & 07777, NULL};
+		if (S_ISDIR(found.st_mode)) {
+			snprintf(name, sizeof(name), "%s/", sim_paths[path]);
+			err = look_into(node, found.st_ino, name, tree, arena);
+		} else {
+			err = read_file(node, found.st_ino, &tree->entries[path], arena);
+		}
+	}
+	vfs_releasedir(directory);
+	return err;
+}
+
+int sim_play_look(struct sim_node *node, struct sim_tree *tree, struct sim_arena *arena)
+{
+	memset(tree, 0, sizeof(*tree));
+	return look_into(node, VFS_ROOT, "", tree, arena);
+}

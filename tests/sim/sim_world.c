@@ -1,0 +1,281 @@
+#include "tests/sim/sim_world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/check.h"
+#include "common/log.h"
+#include "tests/unit/memory_operations.h"
+
+enum { FIBERS = 512, STACK = 128 << 10, DATABASE_MAX = 1 << 20 };
+#define HANGS (UINT64_C(100000) * NSEC_PER_SEC)
+
+uint64_t sim_random(void *context)
+{
+	struct sim_world *world = context;
+	uint64_t value = world->random += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
+
+	value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
+	return value ^ value >> 31;
+}
+
+uint64_t sim_draw(struct sim_world *world, uint64_t below)
+{
+	return sim_random(world) % below;
+}
+
+static int before_disk(void *context, enum sim_call call)
+{
+	struct sim_node *node = context;
+	enum sim_fate fate = SIM_ARRIVES;
+
+	return node->world->before ? node->world->before(node, call, &fate) : 0;
+}
+
+static enum sim_fate before_request(void *context, const struct os_request *request, int *err)
+{
+	struct sim_node *node = context;
+	enum sim_fate fate = SIM_ARRIVES;
+	int failure = 0;
+
+	if (node->world->before)
+		failure = node->world->before(node, SIM_CALLS + (unsigned)request->op, &fate);
+	if (failure)
+		*err = failure;
+	return fate;
+}
+
+static uint64_t draw_for_node(void *context)
+{
+	return sim_random(((struct sim_node *)context)->world);
+}
+
+static void use_database(struct sim_disk *disk, const char *path)
+{
+	static char bytes[DATABASE_MAX];
+	struct sim_file *file = sim_disk_add(disk, SIM_NAME(SIM_NAME_DATABASE));
+	FILE *stream = fopen(path, "rb");
+	size_t len;
+
+	CHECK(stream != NULL);
+	len = fread(bytes, 1, sizeof(bytes), stream);
+	CHECK(len > 0 && len < sizeof(bytes));
+	fclose(stream);
+	sim_file_write(file, bytes, len, 0);
+	sim_file_sync(file);
+}
+
+/* As the product makes it, in a real file: creation has tests of its own. */
+static struct sim_disk *make_blank(struct executor *executor)
+{
+	struct sim_disk *disk = sim_disk_create(executor);
+	struct journal_host host = {.turns = true, .boot_id = "none"};
+	struct error error = ERROR_INIT;
+	struct journal_info info;
+	struct journal *journal;
+	char directory[] = "/var/tmp/s3mount-sim.XXXXXX", path[64];
+
+	CHECK(mkdtemp(directory) != NULL);
+	if (journal_open_on(&journal, executor, &host, directory, "volume", &info, &error)) {
+		fprintf(stderr, "sim: %s\n", error.message);
+		exit(2);
+	}
+	journal_close(journal, true);
+	snprintf(path, sizeof(path), "%s/journal.db", directory);
+	use_database(disk, path);
+	unlink(path);
+	rmdir(directory);
+	return disk;
+}
+
+static void node_init(struct sim_world *world, unsigned number)
+{
+	static const char *const names[SIM_NODES] = {"one", "two", "three"};
+	struct sim_node *node = &world->nodes[number];
+
+	node->world = world;
+	node->name = names[number];
+	node->config = (struct vfs_config){
+		.volume = "bucket",
+		.prefix = "",
+		.node = node->name,
+		.defaults = {1000, 1000, 0644, 0755},
+		.close = PUBLISH_S3,
+		.fsync = PUBLISH_S3,
+		.conflict = CONFLICT_KEEP_BOTH,
+		.attr_timeout = NSEC_PER_SEC,
+		.cache_limit = UINT64_C(1) << 30,
+		.dirty_limit = UINT64_C(1) << 29,
+		.part_size = UINT64_C(5) << 20,
+		.parallel = 32,
+	};
+}
+
+struct sim_world *sim_world_create(void)
+{
+	struct sim_world *world = calloc(1, sizeof(*world));
+
+	CHECK(world != NULL);
+	log_set_level(getenv("CORE_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	if (!getenv("CORE_LOG"))
+		CHECK(log_open("sim", LOG_TARGET_FILE, "/dev/null", LOG_LEVEL_ERROR) == 0);
+	world->virtual = executor_virtual_create(1700000000 * (int64_t)NSEC_PER_SEC);
+	CHECK(world->virtual != NULL);
+	world->executor = executor_virtual_executor(world->virtual);
+	world->fibers = fiber_pool_create(world->executor, FIBERS, STACK);
+	CHECK(world->fibers != NULL);
+	world->memory = objstore_memory_create(world->executor);
+	world->blank = make_blank(world->executor);
+	sim_sqlite_install();
+	for (unsigned i = 0; i < SIM_NODES; i++)
+		node_init(world, i);
+	return world;
+}
+
+static void drop_disks(struct sim_world *world)
+{
+	for (unsigned i = 0; i < SIM_NODES; i++) {
+		CHECK(!world->nodes[i].vfs);
+		if (world->nodes[i].disk)
+			sim_disk_destroy(world->nodes[i].disk);
+		world->nodes[i].disk = NULL;
+	}
+}
+
+void sim_world_destroy(struct sim_world *world)
+{
+	drop_disks(world);
+	sim_disk_destroy(world->blank);
+	objstore_destroy(&world->memory->store);
+	fiber_pool_destroy(world->fibers);
+	executor_virtual_destroy(world->virtual);
+	free(world);
+}
+
+void sim_reset(struct sim_world *world, uint64_t seed)
+{
+	drop_disks(world);
+	world->random = seed;
+	memory_bucket_free(&world->memory->bucket);
+	for (unsigned i = 0; i < SIM_NODES; i++) {
+		node_init(world, i);
+		world->nodes[i].disk = sim_disk_copy(world->blank, SIM_KEEP, NULL, NULL);
+		world->nodes[i].journal_pause = 0;
+		world->nodes[i].boots = 1;
+	}
+}
+
+struct running {
+	void (*body)(void *argument);
+	void *argument;
+	bool ended;
+};
+
+static void run_body(void *argument)
+{
+	struct running *running = argument;
+
+	running->body(running->argument);
+	running->ended = true;
+}
+
+static bool has_ended(void *context)
+{
+	return ((struct running *)context)->ended;
+}
+
+bool sim_run(struct sim_world *world, void (*body)(void *argument), void *argument)
+{
+	struct running running = {body, argument, false};
+
+	CHECK(fiber_start(world->fibers, run_body, &running) == 0);
+	return executor_virtual_run_until(world->virtual, has_ended, &running, HANGS);
+}
+
+void sim_sleep(struct sim_world *world, uint64_t ns)
+{
+	fiber_sleep_until(executor_monotonic(world->executor) + ns, WAIT_PLAIN);
+}
+
+int sim_node_load(struct sim_node *node, struct error *error)
+{
+	char boot_id[32];
+	struct journal_host host = {.file_layer = "sim",
+				    .boot_id = boot_id,
+				    .turns = true,
+				    .pause = node->journal_pause};
+	int err;
+
+	CHECK(!node->vfs);
+	snprintf(boot_id, sizeof(boot_id), "boot-%llu", (unsigned long long)node->boots);
+	sim_sqlite_attach(node->disk, node->directory);
+	sim_store_init(&node->store, node->world->memory, draw_for_node, node);
+	node->store.fate = before_request;
+	node->disk->before = before_disk;
+	node->disk->context = node;
+	node->env = (struct env){
+		.executor = node->world->executor,
+		.fibers = node->world->fibers,
+		.disk = &node->disk->disk,
+		.store = &node->store.store,
+		.random = draw_for_node,
+		.random_context = node,
+	};
+	err = journal_open_on(&node->env.journal, node->env.executor, &host, node->directory,
+			      "volume", &node->info, error);
+	if (!err) {
+		err = vfs_create_instance(&node->env, &node->config, &node->info, &node->vfs,
+					  error);
+		if (err)
+			journal_close(node->env.journal, false);
+	}
+	if (err) {
+		sim_sqlite_detach(node->directory);
+		return err;
+	}
+	vfs_uploader(node->vfs)->can = (struct upload_capabilities){true, true, true, true, true};
+	return 0;
+}
+
+bool sim_node_drain(struct sim_node *node, uint64_t limit)
+{
+	uint64_t until = env_after(&node->env, limit);
+
+	while (vfs_pending(node->vfs).files > 0) {
+		if (env_now(&node->env) > until)
+			return false;
+		vfs_sync(node->vfs, VFS_ROOT, env_after(&node->env, NSEC_PER_SEC));
+		sim_sleep(node->world, 100 * NSEC_PER_MSEC);
+	}
+	return true;
+}
+
+bool sim_wind_down(struct sim_world *world, unsigned own)
+{
+	enum { TURNS = 2000 };
+	unsigned turn = 0, unfinished;
+
+	do {
+		unfinished = 0;
+		for (unsigned i = 0; i < SIM_NODES; i++)
+			if (world->nodes[i].vfs)
+				unfinished += world->nodes[i].store.unfinished;
+		if (fiber_pool_alive(world->fibers) <= own && unfinished == 0)
+			return true;
+		sim_sleep(world, turn < 20 ? NSEC_PER_MSEC : 10 * NSEC_PER_SEC);
+	} while (turn++ < TURNS);
+	return false;
+}
+
+void sim_node_end(struct sim_node *node, bool clean)
+{
+	node->disk->before = NULL; /* it has ended: nothing of this can fail or be cut off */
+	vfs_destroy_instance(node->vfs);
+	node->vfs = NULL;
+	journal_close(node->env.journal, clean);
+	sim_sqlite_detach(node->directory);
+}

@@ -15,17 +15,31 @@ static void pump_fired(struct timer *timer)
 }
 
 /* An empty file can be dirty too, and what has lost its name exists nowhere else. */
+static bool is_refetchable(const struct inode *inode)
+{
+	return !inode_is_local(inode) && inode->parent;
+}
+
+/* May some of it go, while the rest stays? Not before a row that says that it is complete has gone.
+ */
 static bool refetchable(const struct content *content)
 {
-	const struct inode *inode = content->owner;
+	struct inode *inode = content->owner;
+	struct journal *journal = inode->vfs->env->journal;
 
-	return !inode_is_local(inode) && inode->parent;
+	if (!is_refetchable(inode))
+		return false;
+	if (inode->persisted) {
+		inode->dirty_sequence = journal_drop_node(journal, inode->ino);
+		inode->persisted = false;
+	}
+	return journal_is_committed(journal, inode->dirty_sequence);
 }
 
 /* The least recently used clean data goes first; a row that says that it is here goes with it. */
 static void evict(struct content *content)
 {
-	if (refetchable(content))
+	if (is_refetchable(content->owner))
 		inode_drop_content(content->owner);
 }
 
@@ -69,6 +83,7 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 	wait_queue_init(&vfs->settled);
 	wait_queue_init(&vfs->thawed);
 	timer_init(&vfs->pump, pump_fired);
+	timer_init(&vfs->keeper, durable_fired);
 	vfs->inodes = map_create();
 	cache_init(&vfs->cache, env, config->cache_limit, config->dirty_limit,
 		   info->next_file_id ? info->next_file_id : 1);
@@ -83,12 +98,12 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 	if (err)
 		error_set(error, err, "out of memory");
 	else
-		err = load_journal(vfs, info->same_boot, error);
+		err = load_journal(vfs, error);
 	if (err) {
 		vfs_destroy_instance(vfs);
 		return err;
 	}
-	vfs->recovering = vfs->found_intents != NULL;
+	vfs->recovering = vfs->found_intents || vfs->doubtful;
 	if (!vfs->root->persisted)
 		change_journal(vfs->root);
 	*out = vfs;
@@ -104,6 +119,8 @@ struct executor *vfs_executor(struct vfs *vfs)
 {
 	return vfs->env->executor;
 }
+
+enum { FOLLOWED = 1 }; /* of recover_intent: the intent stays for who looks after it */
 
 static int recover_upload(struct vfs *vfs, const struct journal_intent *intent)
 {
@@ -131,22 +148,57 @@ static int delete_copied(struct vfs *vfs, const char *key, const char *etag)
 	return err == -ESTALE ? 0 : err;
 }
 
+/* What the target's name held here before, and was never uploaded, has been replaced by the copy.
+ */
+static void forget_replaced(struct vfs *vfs, const char *key)
+{
+	struct inode *inode = inode_find_below(vfs->root, key + strlen(vfs->config.prefix));
+
+	if (!inode || !inode->untouched || !(inode->dirty & NODE_DIRTY_DATA) || inode->publishing)
+		return;
+	inode_get(inode);
+	inode_unlink(inode);
+	inode_orphan(inode);
+	inode_put(inode);
+}
+
 /* The copy carries the put-id that the intent begins with: then it was made, and the source, whose
- * ETag follows, is what is left. */
-static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
+ * ETag follows, is what is left. 1: so it is; 0: there is no such copy, or not yet. */
+static int finish_rename(struct vfs *vfs, const struct journal_intent *intent)
 {
 	struct os_request head = {.op = OS_HEAD, .key = intent->target};
 	const char *put_id;
 	int err = env_s3(vfs->env, &head);
+	bool copied = false;
 
 	if (!err) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (put_id && strlen(put_id) == PUT_ID_LEN &&
-		    strncmp(put_id, intent->etag, PUT_ID_LEN) == 0)
+		copied = put_id && strlen(put_id) == PUT_ID_LEN &&
+			 strncmp(put_id, intent->etag, PUT_ID_LEN) == 0;
+		if (copied)
+			forget_replaced(vfs, intent->target);
+		if (copied)
 			err = delete_copied(vfs, intent->source, intent->etag + PUT_ID_LEN);
 	}
 	os_request_free_result(&head);
-	return err == -ENOENT ? 0 : err;
+	return err == -ENOENT ? copied : err ? err : copied;
+}
+
+/* A copy that nobody waits for may be made later: then the rename is finished then. */
+static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
+{
+	int settled = finish_rename(vfs, intent);
+	struct found_intent *found;
+
+	if (settled != 0)
+		return settled < 0 ? settled : 0;
+	found = found_intent_new(intent);
+	if (!found)
+		return -ENOMEM;
+	if (janitor_follow(vfs, found, finish_rename))
+		return FOLLOWED;
+	found_intent_free(found);
+	return -EAGAIN;
 }
 
 /* What is left after another failure is written down: below the old name others may work meanwhile.
@@ -181,8 +233,7 @@ static int recover_intent(struct vfs *vfs, const struct journal_intent *intent)
 	case INTENT_MPU: return recover_upload(vfs, intent);
 	case INTENT_RENAME_FILE: return recover_rename(vfs, intent);
 	case INTENT_RENAME_DIR: return recover_tree(vfs, intent);
-	case INTENT_DELETE:
-		return janitor_look(vfs, intent->source, intent->etag) < 0 ? -EAGAIN : 0;
+	case INTENT_DELETE: return janitor_look(vfs, intent) < 0 ? -EAGAIN : 0;
 	}
 	return 0;
 }
@@ -192,12 +243,14 @@ int vfs_recover(struct vfs *vfs)
 	struct found_intent *found, *left = NULL;
 	int first = 0;
 
+	park_settle(vfs);
+
 	while ((found = vfs->found_intents)) {
 		int err;
 
 		vfs->found_intents = found->next;
 		err = vfs->config.read_only ? 0 : recover_intent(vfs, &found->intent);
-		if (err) {
+		if (err < 0) {
 			log_warning("%s: what was left of %s waits for the next mount: %s",
 				    vfs->config.volume, found->intent.source, strerror(-err));
 			first = first ? first : err;
@@ -205,15 +258,17 @@ int vfs_recover(struct vfs *vfs)
 			left = found;
 			continue;
 		}
-		if (!vfs->config.read_only)
+		if (!vfs->config.read_only && err != FOLLOWED)
 			journal_drop_intent(vfs->env->journal, found->intent.id);
 		found_intent_free(found);
 	}
 	vfs->found_intents = left;
 	vfs->recovering = false;
 	wait_wake_all(&vfs->settled);
-	if (!vfs->config.read_only)
+	if (!vfs->config.read_only) {
 		publish_pump(vfs);
+		durable_expect(vfs);
+	}
 	return first;
 }
 
@@ -251,6 +306,7 @@ void vfs_destroy_instance(struct vfs *vfs)
 	struct found_intent *found;
 
 	timer_cancel(vfs->env->executor, &vfs->pump);
+	timer_cancel(vfs->env->executor, &vfs->keeper);
 	if (vfs->inodes)
 		destroy_inodes(vfs);
 	map_destroy(vfs->inodes);
@@ -258,6 +314,7 @@ void vfs_destroy_instance(struct vfs *vfs)
 		vfs->found_intents = found->next;
 		found_intent_free(found);
 	}
+	park_free(vfs);
 	free((char *)vfs->config.volume);
 	free((char *)vfs->config.prefix);
 	free((char *)vfs->config.node);

@@ -236,17 +236,18 @@ static int delete_object(struct inode *inode)
 	return err;
 }
 
-/* A directory that exists only by what is below it would vanish with the last of it: it gets a
- * marker. */
-static void keep_directory(struct inode *parent)
+int keep_directory(struct inode *parent)
 {
+	int err;
+
 	if (parent->remote != REMOTE_IMPLIED || parent == parent->vfs->root ||
-	    map_count(parent->directory->children) > 0)
-		return;
-	if (change_begin(parent, NODE_DIRTY_DATA) == 0) {
-		change_note(parent, NODE_DIRTY_DATA);
-		publish_wait(parent, env_after(parent->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
-	}
+	    map_count(parent->directory->children) > 1)
+		return 0;
+	err = change_begin(parent, NODE_DIRTY_DATA);
+	if (err)
+		return err;
+	change_note(parent, NODE_DIRTY_DATA);
+	return publish_wait(parent, env_after(parent->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
 }
 
 /* The file is readable for those who have it open, also where its bytes are not here yet. */
@@ -293,6 +294,12 @@ static int remove_object(struct inode *inode, struct inode *parent)
 	if (!err && (inode->remote == REMOTE_PRESENT || inode->etag)) {
 		err = inode_keep_for_readers(inode);
 		if (!err)
+			err = keep_directory(parent);
+		if (!err)
+			err = change_confirm(inode);
+		if (!err && inode->parent != parent)
+			err = -ENOENT;
+		if (!err)
 			err = delete_object(inode);
 	}
 	if (!err && inode->parent != parent)
@@ -305,7 +312,7 @@ int name_remove(struct inode *inode)
 	struct vfs *vfs = inode->vfs;
 	struct inode *parent;
 	uint64_t owed = 0;
-	bool dirty = false;
+	bool dirty = false, in_bucket;
 	int err;
 
 	inode_wait_thawed(inode);
@@ -315,6 +322,7 @@ int name_remove(struct inode *inode)
 	inode_get(parent);
 	inode_enter(parent);
 	publish_acquire(inode);
+	in_bucket = inode->remote == REMOTE_PRESENT || inode->resolve_first;
 	err = remove_object(inode, parent);
 	if (!err) {
 		inode_unlink(inode);
@@ -331,13 +339,15 @@ int name_remove(struct inode *inode)
 		remote_refresh(inode);
 		err = -EBUSY;
 	}
-	if (!err)
-		keep_directory(parent);
 	inode_put(parent);
 	if (err)
 		return err;
-	/* What S3 has never had must not come back after a crash either. */
-	return dirty && owed ? change_wait(inode, owed) : 0;
+	if (!dirty || !owed)
+		return 0;
+	/* What S3 has never had must not come back after a crash either; what it had, not even
+	 * after a power loss. */
+	return in_bucket ? journal_wait(vfs->env->journal, owed, JOURNAL_DURABLE)
+			 : change_wait(inode, owed);
 }
 
 int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)

@@ -273,6 +273,24 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 	return err == -ENOENT ? 0 : err ? err : inode_is_dirty(inode) ? -EAGAIN : 0;
 }
 
+/* The row is from before a power loss, and S3 got all that it owes: what the journal learned after
+ * is lost, and the data file may be older than the object. */
+static bool is_superseded(const struct inode *inode, const char *put_id)
+{
+	int order = put_id_order(put_id, inode->put_id);
+
+	return inode->reloaded && (order > 0 || (order == 0 && !inode->later));
+}
+
+static void take_theirs(struct inode *inode, const struct os_result *result)
+{
+	inode->dirty = 0;
+	inode->published_generation = inode->generation;
+	inode_drop_content(inode);
+	remote_apply(inode, result);
+	change_settle(inode);
+}
+
 /* What became of an attempt whose end nobody saw? Its object, if it is there, becomes the base. */
 int publish_resolve(struct inode *inode)
 {
@@ -287,21 +305,26 @@ int publish_resolve(struct inode *inode)
 	err = env_s3(inode->vfs->env, &head);
 	if (!err) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (put_id && strcmp(put_id, inode->put_id) == 0) {
+		if (put_id && put_id_is_kin(put_id, inode->put_id)) {
 			inode_set_etag(inode, head.result.etag);
 			inode->remote = REMOTE_PRESENT;
 			inode->remote_size = head.result.size;
+			if (is_superseded(inode, put_id))
+				take_theirs(inode, &head.result);
 		}
 	}
 	os_request_free_result(&head);
+	inode->reloaded = false;
 	if (err == -ENOENT) /* the server may still carry it out */
 		janitor_watch(inode->vfs, key, inode->put_id);
 	free(key);
 	if (err && err != -ENOENT)
 		return err;
-	env_put_id(inode->vfs->env, inode->put_id);
-	change_journal(inode);
 	inode->resolve_first = false;
+	if (!inode_is_dirty(inode))
+		return 0;
+	put_id_next(inode->vfs->env, inode->put_id);
+	change_journal(inode);
 	return 0;
 }
 
@@ -330,7 +353,7 @@ static void publish_once(struct inode *inode, struct upload_outcome *outcome)
 	}
 	if (!outcome->err && inode->resolve_first)
 		outcome->err = publish_resolve(inode);
-	if (!outcome->err) {
+	if (!outcome->err && inode_is_dirty(inode)) {
 		bool body = (inode->dirty & NODE_DIRTY_DATA) || inode->remote != REMOTE_PRESENT ||
 			    !S_ISREG(inode->attributes.mode);
 
@@ -380,7 +403,7 @@ static void note_success(struct inode *inode)
 		change_settle(inode);
 		return;
 	}
-	env_put_id(inode->vfs->env, inode->put_id);
+	put_id_next(inode->vfs->env, inode->put_id);
 	change_journal(inode);
 	/* What is open for writing goes when it is closed or synced. */
 	if (inode->dirty & NODE_DIRTY_DATA)

@@ -93,8 +93,14 @@ static int put_intent(struct rename *rename, enum journal_intent_kind kind, cons
 static int delete_source(struct rename *rename)
 {
 	struct os_request request = {.op = OS_DELETE, .key = rename->source_key, .urgent = true};
-	int err = env_s3(rename->vfs->env, &request);
+	int err;
 
+	/* A request that comes late must not take what others, or we, put there since. */
+	if (rename->vfs->uploader.can.delete)
+		request.condition.if_match = rename->source->etag;
+	err = env_s3(rename->vfs->env, &request);
+	if (err == -ESTALE)
+		err = 0; /* replaced by others since it was copied: theirs stays */
 	if (err)
 		vfs_report(rename->vfs, rename->source, err, request.result.message);
 	os_request_free_result(&request);
@@ -173,10 +179,20 @@ static int rename_local(struct rename *rename)
 static int rename_remote(struct rename *rename)
 {
 	struct inode *source = rename->source;
+	struct journal *journal = rename->vfs->env->journal;
 	bool attributes = inode_is_dirty(source);
+	bool owed = rename->target && inode_is_dirty(rename->target);
 	uint64_t generation = source->generation;
 	int err = rename->target ? inode_keep_for_readers(rename->target) : 0;
 
+	if (!err && rename->from != rename->to)
+		err = keep_directory(rename->from);
+	if (!err)
+		err = change_confirm(source);
+	if (!err && rename->target)
+		err = change_confirm(rename->target);
+	if (!err && source->parent != rename->from)
+		err = -ENOENT;
 	if (!err)
 		err = copy_file(rename);
 	if (err)
@@ -189,6 +205,8 @@ static int rename_remote(struct rename *rename)
 		source->published_generation = generation;
 		change_settle(source);
 	}
+	if (!err && owed)
+		err = journal_wait(journal, journal_newest(journal), JOURNAL_DURABLE);
 	return err;
 }
 
@@ -221,9 +239,7 @@ static int rename_file(struct rename *rename)
 	return err;
 }
 
-/* The inode that a key below a directory belongs to; NULL: it is not known, or the key is no name
- * of a file. */
-static struct inode *find_below(struct inode *inode, const char *relative)
+struct inode *inode_find_below(struct inode *inode, const char *relative)
 {
 	char name[NAME_BYTES_MAX + 1];
 
@@ -248,7 +264,7 @@ static struct inode *find_below(struct inode *inode, const char *relative)
  * everything else S3 is asked again. */
 static void copied(void *context, const char *relative, const char *etag, const char *copy)
 {
-	struct inode *inode = find_below(context, relative);
+	struct inode *inode = inode_find_below(context, relative);
 
 	if (!inode || inode->remote != REMOTE_PRESENT)
 		return;
@@ -374,6 +390,10 @@ static int move_tree(struct rename *rename)
 	if (copy.state == TREE_MOVED) {
 		moved = move_inode(rename);
 		err = 0;
+		/* No row from before may bring anything below back under its old name. */
+		if (!moved)
+			moved = journal_wait(vfs->env->journal, journal_newest(vfs->env->journal),
+					     JOURNAL_DURABLE);
 	}
 	if (owed)
 		amend_intent(rename, intent, &copy);

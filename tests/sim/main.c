@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/sim/sim_errors.h"
 #include "tests/sim/sim_explore.h"
 #include "tests/sim/sim_operations.h"
 
@@ -18,13 +19,17 @@ struct arguments {
 	unsigned part, parts; /* this process's share */
 	unsigned sample;      /* one of so many pairs */
 	bool verbose;
+	bool errors; /* instead of crashes */
+	int fault;   /* -1: all */
+	bool lasting;
+	int nth;
 };
 
 /* How the second operation meets the first. */
 enum variant {
-	AFTER,	   /* the first is closed */
-	WITHIN,	   /* the first still has its file open */
-	LATER,	   /* what goes by itself has gone */
+	AFTER,	      /* the first is closed */
+	WITHIN,	      /* the first still has its file open */
+	LATER,	      /* what goes by itself has gone */
 	SLOW_JOURNAL, /* commits lag behind */
 	VARIANTS,
 };
@@ -43,9 +48,25 @@ static void build(struct sim_history *history, const int *operations, int count,
 					(struct sim_step){.kind = STEP_PAUSE, .offset = 300});
 	}
 	for (int handle = 0; handle < STEP_HANDLES; handle++)
-		if (history->open[handle])
+		if (history->state.open[handle])
 			sim_history_add(history,
 					(struct sim_step){.kind = STEP_CLOSE, .handle = handle});
+}
+
+/* Each call fails once, and then for good. */
+static void fail(struct sim_world *world, const struct arguments *arguments,
+		 struct sim_history *history, const struct sim_options *options,
+		 struct sim_counts *counts)
+{
+	for (int fault = 0; fault < FAULTS; fault++)
+		for (int lasting = 0; lasting < 2; lasting++) {
+			if ((arguments->fault >= 0 &&
+			     (arguments->fault != fault || (int)arguments->lasting != lasting)) ||
+			    (fault == FAULT_MEMORY) != (sim_memory_start != NULL))
+				continue;
+			sim_errors(world, history, options, (enum sim_fault)fault, lasting,
+				   arguments->nth, counts);
+		}
 }
 
 static void explore(struct sim_world *world, const struct arguments *arguments,
@@ -75,7 +96,10 @@ static void explore(struct sim_world *world, const struct arguments *arguments,
 	}
 	options.seed = options.seed * 64 + (unsigned)(mode * VARIANTS) + (unsigned)variant;
 	build(&history, operations, count, variant);
-	sim_explore(world, &history, &options, counts);
+	if (arguments->errors)
+		fail(world, arguments, &history, &options, counts);
+	else
+		sim_explore(world, &history, &options, counts);
 	sim_history_free(&history);
 }
 
@@ -133,11 +157,13 @@ static int parse_operations(struct arguments *arguments, char *text)
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"do", required_argument, NULL, 'd'},	  {"mode", required_argument, NULL, 'm'},
+		{"do", required_argument, NULL, 'd'},	   {"mode", required_argument, NULL, 'm'},
 		{"variant", required_argument, NULL, 'v'}, {"crash", required_argument, NULL, 'c'},
-		{"image", required_argument, NULL, 'i'},  {"stride", required_argument, NULL, 's'},
-		{"part", required_argument, NULL, 'p'},	  {"sample", required_argument, NULL, 'n'},
-		{"verbose", no_argument, NULL, 'V'},	  {NULL, 0, NULL, 0},
+		{"image", required_argument, NULL, 'i'},   {"stride", required_argument, NULL, 's'},
+		{"part", required_argument, NULL, 'p'},	   {"sample", required_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'V'},	   {"errors", no_argument, NULL, 'e'},
+		{"fault", required_argument, NULL, 'f'},   {"lasting", no_argument, NULL, 'l'},
+		{"nth", required_argument, NULL, 't'},	   {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -160,6 +186,17 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 				return -1;
 			break;
 		case 'V': arguments->verbose = true; break;
+		case 'e': arguments->errors = true; break;
+		case 'f':
+			arguments->errors = true;
+			for (int i = 0; i < FAULTS; i++)
+				if (strcmp(optarg, sim_fault_name((enum sim_fault)i)) == 0)
+					arguments->fault = i;
+			if (arguments->fault < 0)
+				return -1;
+			break;
+		case 'l': arguments->lasting = true; break;
+		case 't': arguments->nth = number; break;
 		default: return -1;
 		}
 	}
@@ -172,6 +209,7 @@ int main(int argc, char **argv)
 				      .variant = -1,
 				      .crash = -1,
 				      .image = -1,
+				      .fault = -1,
 				      .stride = 1,
 				      .parts = 1,
 				      .sample = 1};

@@ -147,13 +147,17 @@ static struct sim_verdict check_power_loss(const struct sim_history *history,
 	return (struct sim_verdict){true, ""};
 }
 
-struct sim_verdict sim_check(const struct sim_history *history,
-			     const struct sim_progress *progress, const struct sim_tree *found,
-			     bool power_loss, bool overwrites)
+struct sim_verdict sim_check(const struct sim_history *history, const struct sim_progress *progress,
+			     const struct sim_tree *found, bool power_loss, bool overwrites)
 {
+	int from = progress->acknowledged;
+
+	/* A file that nobody has written or closed yet may be gone. */
+	while (from > 0 && history->steps[from - 1].kind == STEP_OPEN)
+		from--;
 	if (power_loss)
 		return check_power_loss(history, progress, found, overwrites);
-	for (int j = progress->acknowledged; j <= progress->begun; j++)
+	for (int j = from; j <= progress->begun; j++)
 		if (same_tree(found, &history->trees[j]))
 			return (struct sim_verdict){true, ""};
 	for (int i = 0; i < SIM_PATHS; i++) {

@@ -166,6 +166,10 @@ int change_begin(struct inode *inode, unsigned what)
 		err = inode_read_target(inode); /* it is published with the attributes */
 	if (err)
 		return err;
+	/* Should the change fail, the inode is dirty all the same: whoever waits for it to be
+	 * published must have a generation to wait for. */
+	if ((inode->dirty & what) != what)
+		inode->generation++;
 	if (((inode->dirty | inode->dirty_frozen) & what) == what) {
 		inode->dirty |= what;
 		return 0;

@@ -277,6 +277,9 @@ int load_journal(struct vfs *vfs, struct error *error);
 int park_file(struct vfs *vfs, const struct journal_node *node, struct inode *parent);
 void park_settle(struct vfs *vfs); /* S3 may have it already. In a fiber */
 void park_free(struct vfs *vfs);
+/* recover.c: an INTENT_RENAME_FILE, as far as S3 lets it be finished. 1: it is; 0: its copy is not
+ * there, or not yet; or an error. An intent without target: the copy is certain. */
+int rename_finish(struct vfs *vfs, const struct journal_intent *intent);
 struct found_intent *found_intent_new(const struct journal_intent *intent); /* NULL: no memory */
 void found_intent_free(struct found_intent *found);
 

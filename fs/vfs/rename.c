@@ -107,6 +107,27 @@ static int delete_source(struct rename *rename)
 	return err;
 }
 
+/* The copy is there, and what was at the target before is not: it only goes forward. */
+static int delete_later(struct rename *rename, uint64_t id, const char *ids)
+{
+	struct journal *journal = rename->vfs->env->journal;
+	struct journal_intent intent = {.id = id,
+					.kind = INTENT_RENAME_FILE,
+					.source = rename->source_key,
+					.target = "",
+					.etag = ids};
+	struct found_intent *found = found_intent_new(&intent);
+	int err = found ? journal_wait(journal, journal_put_intent(journal, &intent),
+				       JOURNAL_COMMITTED)
+			: -ENOMEM;
+
+	if (!err && janitor_follow(rename->vfs, found, rename_finish))
+		return 0;
+	if (found)
+		found_intent_free(found);
+	return err ? err : -EAGAIN;
+}
+
 /* A file that is in S3: copy, then delete. Pending attributes go along in the copy. */
 static int copy_file(struct rename *rename)
 {
@@ -148,9 +169,15 @@ static int copy_file(struct rename *rename)
 		vfs_report(vfs, source, err, outcome.message);
 	else
 		err = delete_source(rename);
+	/* It may still be made, after we said that it was not. */
+	if (outcome.err && outcome.ambiguous && !job.target_etag[0])
+		janitor_watch(vfs, rename->target_key, put_id);
 	/* Who is told that it failed may go on with the source: only a crash leaves the intent
-	 * behind. */
-	journal_drop_intent(vfs->env->journal, intent);
+	 * behind, and a source that cannot be deleted now. */
+	if (outcome.err || !err || delete_later(rename, intent, ids))
+		journal_drop_intent(vfs->env->journal, intent);
+	else
+		err = 0;
 	if (!err) {
 		inode_set_etag(source, outcome.etag);
 		source->remote_modified = 0;

@@ -1,0 +1,167 @@
+/* recover.c — what a crash has left half-way is finished: uploads, renames, deletions. Part of
+ * inode.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "fs/vfs/inode.h"
+#include "fs/vfs/tree_copy.h"
+
+enum { FOLLOWED = 1 }; /* of recover_intent: the intent stays for who looks after it */
+
+static int recover_upload(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct os_request request = {
+		.op = OS_MPU_ABORT, .key = intent->source, .upload_id = intent->target};
+	int err = env_s3(vfs->env, &request);
+
+	os_request_free_result(&request);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* Deletes the version of a key that was copied; a newer one is somebody's work. */
+static int delete_copied(struct vfs *vfs, const char *key, const char *etag)
+{
+	struct os_request head = {.op = OS_HEAD, .key = key};
+	struct os_request delete = {.op = OS_DELETE, .key = key};
+	int err = env_s3(vfs->env, &head);
+
+	if (vfs->uploader.can.delete)
+		delete.condition.if_match = etag;
+	if (!err && strcmp(head.result.etag, etag) == 0)
+		err = env_s3(vfs->env, &delete);
+	os_request_free_result(&delete);
+	os_request_free_result(&head);
+	return err == -ESTALE ? 0 : err;
+}
+
+/* What the target's name held here before, and was never uploaded, has been replaced by the copy.
+ */
+static void forget_replaced(struct vfs *vfs, const char *key)
+{
+	struct inode *inode = inode_find_below(vfs->root, key + strlen(vfs->config.prefix));
+
+	if (!inode || !inode->untouched || !(inode->dirty & NODE_DIRTY_DATA) || inode->publishing)
+		return;
+	inode_get(inode);
+	inode_unlink(inode);
+	inode_orphan(inode);
+	inode_put(inode);
+}
+
+/* The copy carries the put-id that the intent begins with: then it was made, and the source, whose
+ * ETag follows, is what is left. 1: so it is; 0: there is no such copy, or not yet. */
+int rename_finish(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct os_request head = {.op = OS_HEAD, .key = intent->target};
+	const char *put_id;
+	bool copied = !intent->target[0]; /* the copy was seen; only the source is left */
+	int err;
+
+	if (copied) {
+		err = delete_copied(vfs, intent->source, intent->etag + PUT_ID_LEN);
+		return err && err != -ENOENT ? err : 1;
+	}
+	err = env_s3(vfs->env, &head);
+	if (!err) {
+		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
+		copied = put_id && strlen(put_id) == PUT_ID_LEN &&
+			 strncmp(put_id, intent->etag, PUT_ID_LEN) == 0;
+		if (copied)
+			forget_replaced(vfs, intent->target);
+		if (copied)
+			err = delete_copied(vfs, intent->source, intent->etag + PUT_ID_LEN);
+	}
+	os_request_free_result(&head);
+	return err == -ENOENT ? copied : err ? err : copied;
+}
+
+/* A copy that nobody waits for may be made later: then the rename is finished then. */
+static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
+{
+	int settled = rename_finish(vfs, intent);
+	struct found_intent *found;
+
+	if (settled != 0)
+		return settled < 0 ? settled : 0;
+	found = found_intent_new(intent);
+	if (!found)
+		return -ENOMEM;
+	if (janitor_follow(vfs, found, rename_finish))
+		return FOLLOWED;
+	found_intent_free(found);
+	return -EAGAIN;
+}
+
+/* What is left after another failure is written down: below the old name others may work meanwhile.
+ */
+static int recover_tree(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct tree_copy copy = {.uploader = &vfs->uploader,
+				 .source = intent->source,
+				 .target = intent->target,
+				 .note = intent->etag};
+	struct journal_intent left = *intent;
+	char message[300] = "", note[TREE_NOTE_MAX];
+	int err;
+
+	log_info("%s: finishing the rename of %s to %s", vfs->config.volume, intent->source,
+		 intent->target);
+	err = tree_copy_run(&copy, message, sizeof(message));
+	if (!err)
+		return 0;
+	vfs_report(vfs, NULL, err, message[0] ? message : "the rename is not finished");
+	if (copy.state == TREE_MOVED) {
+		tree_copy_note(&copy, note);
+		left.etag = note;
+		journal_put_intent(vfs->env->journal, &left);
+	}
+	return err;
+}
+
+static int recover_intent(struct vfs *vfs, const struct journal_intent *intent)
+{
+	switch (intent->kind) {
+	case INTENT_MPU: return recover_upload(vfs, intent);
+	case INTENT_RENAME_FILE: return recover_rename(vfs, intent);
+	case INTENT_RENAME_DIR: return recover_tree(vfs, intent);
+	case INTENT_DELETE: return janitor_look(vfs, intent) < 0 ? -EAGAIN : 0;
+	}
+	return 0;
+}
+
+int vfs_recover(struct vfs *vfs)
+{
+	struct found_intent *found, *left = NULL;
+	int first = 0;
+
+	park_settle(vfs);
+
+	while ((found = vfs->found_intents)) {
+		int err;
+
+		vfs->found_intents = found->next;
+		err = vfs->config.read_only ? 0 : recover_intent(vfs, &found->intent);
+		if (err < 0) {
+			log_warning("%s: what was left of %s waits for the next mount: %s",
+				    vfs->config.volume, found->intent.source, strerror(-err));
+			first = first ? first : err;
+			found->next = left;
+			left = found;
+			continue;
+		}
+		if (!vfs->config.read_only && err != FOLLOWED)
+			journal_drop_intent(vfs->env->journal, found->intent.id);
+		found_intent_free(found);
+	}
+	vfs->found_intents = left;
+	vfs->recovering = false;
+	wait_wake_all(&vfs->settled);
+	if (!vfs->config.read_only) {
+		publish_pump(vfs);
+		durable_expect(vfs);
+	}
+	return first;
+}

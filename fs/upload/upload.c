@@ -62,6 +62,7 @@ void upload_outcome_from(struct upload_outcome *outcome, const struct os_result 
 {
 	outcome->err = result->err;
 	outcome->ambiguous = result->ambiguous;
+	outcome->haunted |= result->ambiguous;
 	snprintf(outcome->etag, sizeof(outcome->etag), "%s", result->etag);
 	snprintf(outcome->code, sizeof(outcome->code), "%s", result->code);
 	snprintf(outcome->message, sizeof(outcome->message), "%s", result->message);
@@ -174,6 +175,7 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 			multipart_upload(uploader, job, plan, outcome, &ambiguous);
 		if (outcome->err != -ESTALE && !ambiguous)
 			return outcome->err != -EBUSY;
+		outcome->haunted |= ambiguous;
 		state = upload_look(uploader, job, outcome);
 		look_first = true;
 	}

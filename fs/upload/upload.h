@@ -63,6 +63,7 @@ struct upload_outcome {
 	char etag[OS_ETAG_MAX]; /* of the published object; with -ESTALE: of the foreign one */
 	char code[64], message[256];
 	bool ambiguous;	   /* with err: the write may have been applied nevertheless */
+	bool haunted;	   /* the end of some attempt was not seen: it may come late */
 	bool meta_differs; /* published with the metadata of an upload that began earlier */
 };
 

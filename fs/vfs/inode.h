@@ -127,6 +127,7 @@ struct inode {
 	bool was_owed;		   /* a row that owes data may be durable; */
 	uint64_t settled_sequence; /* the newest record of it; the one that ends that, when clean */
 	bool later;		   /* NODE_LATER of the row that it comes from */
+	uint64_t haunted_at;	   /* monotonic: the newest attempt whose end nobody saw; 0: none */
 	bool untouched;		   /* dirty as it was loaded: nobody has changed it since */
 	bool reloaded;		   /* from a row of before the kernel restarted: S3 may know more */
 	uint64_t kept_at; /* monotonic: when it became dirty, or the newest sync of it began */
@@ -235,6 +236,7 @@ void durable_fired(struct timer *timer); /* of vfs->keeper */
 
 /* publish.c */
 void publish_pump(struct vfs *vfs);
+bool publish_heals(int err); /* a failure that time heals */
 void publish_soon(struct inode *inode, uint64_t delay);
 int publish_wait(struct inode *inode, uint64_t deadline, enum wait_mode mode);
 void publish_quiesce(struct inode *inode); /* until no publication of it is under way */
@@ -250,6 +252,9 @@ void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char 
 /* The metadata that goes with the object. Errors: -E2BIG, -ENOMEM. */
 int publish_metadata(struct inode *inode, struct os_meta *meta);
 /* janitor.c: the key of an attempt whose end nobody saw, which our file does not have any more */
+/* The inode is about to lose its name: should an attempt to publish it be on its way still, its key
+ * is watched. */
+void janitor_expect(struct inode *inode);
 void janitor_watch(struct vfs *vfs, const char *key, const char *put_id);
 int janitor_look(struct vfs *vfs, const struct journal_intent *intent);
 /* Looks again and again, at most some minutes, until look says 1; then the intent goes. True: found

@@ -17,6 +17,9 @@
 /* Seconds between the looks; servers give a request up long before the last. */
 static const unsigned pauses[] = {1, 2, 5, 15, 60, 300};
 
+/* For as long as they look. */
+#define HAUNTED (400 * NSEC_PER_SEC)
+
 /* At once; a cache full of files that a crash left needs no more watching than this. */
 enum { WATCHES_MAX = 256 };
 
@@ -37,7 +40,7 @@ int janitor_look(struct vfs *vfs, const struct journal_intent *intent)
 
 	if (!err) {
 		found = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (found && strcmp(found, put_id) == 0) {
+		if (found && put_id_is_kin(found, put_id) && put_id_order(found, put_id) <= 0) {
 			if (vfs->uploader.can.delete)
 				remove.condition.if_match = head.result.etag;
 			err = env_s3(vfs->env, &remove);
@@ -87,6 +90,19 @@ bool janitor_follow(struct vfs *vfs, struct found_intent *found,
 	vfs->watches--;
 	free(watch);
 	return false;
+}
+
+void janitor_expect(struct inode *inode)
+{
+	struct vfs *vfs = inode->vfs;
+	char *key;
+
+	if ((!inode->haunted_at && !inode->resolve_first) ||
+	    (inode->haunted_at && env_now(vfs->env) > inode->haunted_at + HAUNTED) ||
+	    inode_key(inode, &key))
+		return;
+	janitor_watch(vfs, key, inode->put_id);
+	free(key);
 }
 
 void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)

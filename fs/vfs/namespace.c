@@ -86,6 +86,7 @@ static void touch_parent(struct inode *parent)
 static void undo(struct inode *child)
 {
 	publish_quiesce(child);
+	janitor_expect(child);
 	change_forget(child);
 	inode_unlink(child);
 }
@@ -214,6 +215,16 @@ int vfs_readlink(struct vfs *vfs, uint64_t ino, char **target)
 	return err;
 }
 
+/* What became of a request whose reply was lost? */
+static bool key_is_gone(struct vfs *vfs, const char *key)
+{
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	int err = env_s3(vfs->env, &head);
+
+	os_request_free_result(&head);
+	return err == -ENOENT;
+}
+
 static int delete_object(struct inode *inode)
 {
 	struct vfs *vfs = inode->vfs;
@@ -227,6 +238,8 @@ static int delete_object(struct inode *inode)
 	if (vfs->uploader.can.delete &&inode->etag && !inode->directory)
 		request.condition.if_match = inode->etag;
 	err = env_s3(vfs->env, &request);
+	if (err && request.result.ambiguous)
+		err = key_is_gone(vfs, key) ? 0 : err;
 	if (err == -ENOENT)
 		err = 0;
 	if (err && err != -ESTALE)
@@ -325,6 +338,7 @@ int name_remove(struct inode *inode)
 	in_bucket = inode->remote == REMOTE_PRESENT || inode->resolve_first;
 	err = remove_object(inode, parent);
 	if (!err) {
+		janitor_expect(inode);
 		inode_unlink(inode);
 		inode_touch(inode, false);
 		inode->remote = REMOTE_ABSENT;

@@ -20,7 +20,7 @@ enum { PUBLISH_PARALLEL = 16, SCAN_MAX = 64 };
 #define RETRY_MAX	 (30 * NSEC_PER_SEC)
 #define RETRY_HOPELESS	 (60 * NSEC_PER_SEC)
 
-static bool heals_by_itself(int err)
+bool publish_heals(int err)
 {
 	switch (err) {
 	case -ETIMEDOUT:
@@ -385,11 +385,11 @@ static void note_failure(struct inode *inode, const struct upload_outcome *outco
 	 * that. */
 	if (outcome->ambiguous)
 		inode->resolve_first = true;
-	if (inode->retries == 0 || !heals_by_itself(outcome->err))
+	if (inode->retries == 0 || !publish_heals(outcome->err))
 		vfs_report(vfs, inode, outcome->err, text);
 	if (inode->retries < 100)
 		inode->retries++;
-	if (!heals_by_itself(outcome->err)) {
+	if (!publish_heals(outcome->err)) {
 		inode->error = outcome->err;
 		delay = RETRY_HOPELESS;
 	}
@@ -412,6 +412,13 @@ static void note_success(struct inode *inode)
 		inode->due = env_after(inode->vfs->env, ATTRIBUTES_LATER);
 }
 
+/* An attempt that succeeded after one whose end nobody saw leaves that one behind. */
+static void note_haunted(struct inode *inode, const struct upload_outcome *outcome)
+{
+	if (outcome->haunted || outcome->ambiguous)
+		inode->haunted_at = env_now(inode->vfs->env);
+}
+
 static void publisher(void *argument)
 {
 	struct inode *inode = argument;
@@ -419,6 +426,7 @@ static void publisher(void *argument)
 	struct upload_outcome outcome;
 
 	publish_once(inode, &outcome);
+	note_haunted(inode, &outcome);
 	inode->publishing = false;
 	vfs->publishing--;
 	if (outcome.err)

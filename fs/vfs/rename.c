@@ -43,6 +43,7 @@ static int move_inode(struct rename *rename)
 		inode_vanish(shown);
 	}
 	inode_get(rename->from);
+	janitor_expect(source);
 	inode_unlink(source);
 	err = inode_link(source, rename->to, rename->new_name);
 	inode_touch(source, false);
@@ -107,6 +108,49 @@ static int delete_source(struct rename *rename)
 	return err;
 }
 
+/* The copy has been made: there is no way back, so that a server that is away for a while is waited
+ * for.
+ */
+static int delete_source_patiently(struct rename *rename)
+{
+	struct env *env = rename->vfs->env;
+	uint64_t deadline = env_after(env, PUBLISH_WAIT), pause = NSEC_PER_SEC / 2;
+	int err = delete_source(rename);
+
+	while (err && publish_heals(err) && env_now(env) + pause < deadline) {
+		fiber_sleep_until(env_after(env, pause), WAIT_PLAIN);
+		pause *= 2;
+		err = delete_source(rename);
+	}
+	return err;
+}
+
+/* A copy that may come late: where it would be a new name it is removed then, else the rename is
+ * finished, because what it has replaced is gone. True: the intent stays for that. */
+static bool follow_copy(struct rename *rename, uint64_t id, const char *ids)
+{
+	char put_id[PUT_ID_LEN + 1];
+	struct journal_intent intent = {.id = id,
+					.kind = INTENT_RENAME_FILE,
+					.source = rename->source_key,
+					.target = rename->target_key,
+					.etag = ids};
+	struct found_intent *found;
+
+	if (!rename->target || !rename->target->etag) {
+		memcpy(put_id, ids, PUT_ID_LEN);
+		put_id[PUT_ID_LEN] = 0;
+		janitor_watch(rename->vfs, rename->target_key, put_id);
+		return false;
+	}
+	found = found_intent_new(&intent);
+	if (found && janitor_follow(rename->vfs, found, rename_finish))
+		return true;
+	if (found)
+		found_intent_free(found);
+	return false;
+}
+
 /* The copy is there, and what was at the target before is not: it only goes forward. */
 static int delete_later(struct rename *rename, uint64_t id, const char *ids)
 {
@@ -168,10 +212,10 @@ static int copy_file(struct rename *rename)
 	if (err)
 		vfs_report(vfs, source, err, outcome.message);
 	else
-		err = delete_source(rename);
+		err = delete_source_patiently(rename);
 	/* It may still be made, after we said that it was not. */
-	if (outcome.err && outcome.ambiguous && !job.target_etag[0])
-		janitor_watch(vfs, rename->target_key, put_id);
+	if (err && outcome.ambiguous && follow_copy(rename, intent, ids))
+		return err;
 	/* Who is told that it failed may go on with the source: only a crash leaves the intent
 	 * behind, and a source that cannot be deleted now. */
 	if (outcome.err || !err || delete_later(rename, intent, ids))

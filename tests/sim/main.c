@@ -23,6 +23,8 @@ struct arguments {
 	int fault;   /* -1: all */
 	bool lasting;
 	int nth;
+	unsigned random; /* so many histories by seed, instead of pairs */
+	uint64_t seed;
 };
 
 /* How the second operation meets the first. */
@@ -134,6 +136,24 @@ static void enumerate(struct sim_world *world, const struct arguments *arguments
 			}
 }
 
+/* Longer histories, each from a seed of its own; the line that reproduces one names its operations.
+ */
+static void draw_histories(struct sim_world *world, const struct arguments *arguments,
+			   struct sim_counts *counts)
+{
+	for (unsigned i = arguments->part; i < arguments->random; i += arguments->parts) {
+		int operations[OPERATIONS_MAX], count, mode, variant;
+
+		world->random = arguments->seed + i;
+		count = 3 + (int)sim_draw(world, 4);
+		for (int j = 0; j < count; j++)
+			operations[j] = (int)sim_draw(world, (uint64_t)sim_operation_count());
+		mode = (int)sim_draw(world, MODES);
+		variant = (int)sim_draw(world, VARIANTS);
+		explore(world, arguments, operations, count, mode, (enum variant)variant, counts);
+	}
+}
+
 static int parse_operations(struct arguments *arguments, char *text)
 {
 	for (char *name = text, *comma; name; name = comma) {
@@ -163,7 +183,8 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 		{"part", required_argument, NULL, 'p'},	   {"sample", required_argument, NULL, 'n'},
 		{"verbose", no_argument, NULL, 'V'},	   {"errors", no_argument, NULL, 'e'},
 		{"fault", required_argument, NULL, 'f'},   {"lasting", no_argument, NULL, 'l'},
-		{"nth", required_argument, NULL, 't'},	   {NULL, 0, NULL, 0},
+		{"nth", required_argument, NULL, 't'},	   {"random", required_argument, NULL, 'r'},
+		{"seed", required_argument, NULL, 'S'},	   {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -197,11 +218,20 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 			break;
 		case 'l': arguments->lasting = true; break;
 		case 't': arguments->nth = number; break;
+		case 'r': arguments->random = (unsigned)number; break;
+		case 'S': arguments->seed = strtoull(optarg, NULL, 10); break;
 		default: return -1;
 		}
 	}
 	return 0;
 }
+
+static const char usage[] =
+	"usage: sim [--do OPERATION,..] [--mode 0-3] [--variant 0-3]  one history, or all pairs\n"
+	"           [--random N [--seed N]]                           longer ones, by chance\n"
+	"           [--crash N] [--image N] [--stride N]              after crashes, or\n"
+	"           [--errors | --fault NAME [--lasting] [--nth N]]   with failing calls\n"
+	"           [--sample N] [--part I/N] [--verbose]\n";
 
 int main(int argc, char **argv)
 {
@@ -218,9 +248,7 @@ int main(int argc, char **argv)
 	struct timespec begin, end;
 
 	if (parse(&arguments, argc, argv)) {
-		fprintf(stderr, "usage: sim [--do OPERATION,..] [--mode 0-3] [--variant 0-3] "
-				"[--crash N] [--image N]\n"
-				"           [--stride N] [--sample N] [--part I/N] [--verbose]\n");
+		fputs(usage, stderr);
 		return 2;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -229,6 +257,8 @@ int main(int argc, char **argv)
 		explore(world, &arguments, arguments.operations, arguments.count,
 			arguments.mode < 0 ? 0 : arguments.mode,
 			arguments.variant < 0 ? AFTER : (enum variant)arguments.variant, &counts);
+	else if (arguments.random > 0)
+		draw_histories(world, &arguments, &counts);
 	else
 		enumerate(world, &arguments, &counts);
 	sim_world_destroy(world);

@@ -57,6 +57,7 @@ struct run {
 	enum sim_fault fault;
 	bool lasting, armed;
 	int nth, calls;
+	bool failed[STEPS_MAX];
 	struct sim_verdict verdict;
 };
 
@@ -124,6 +125,16 @@ static void follow(struct run *run, int index, int err)
 
 		if (can)
 			add_state(&run->possible, &applied);
+		/* The source of a rename that went through may stay until S3 lets it go. */
+		if (can && run->history->steps[index].kind == STEP_RENAME &&
+		    (run->lasting || run->fault == FAULT_REQUEST_DENIED)) {
+			int source = run->history->steps[index].path;
+
+			for (int p = 0; p < SIM_PATHS; p++)
+				if (p == source || sim_path_is_below(p, source))
+					applied.tree.entries[p] = before.states[i].tree.entries[p];
+			add_state(&run->possible, &applied);
+		}
 		/* A new file that nobody has written or closed may be lost. */
 		if (run->history->steps[index].kind == STEP_OPEN)
 			add_state(&run->possible, &before.states[i]);
@@ -152,6 +163,7 @@ static void play_all(struct run *run)
 		}
 		if (env_now(env) - begin > CALL_MAX)
 			say_of_step(run, i, "takes too long");
+		run->failed[i] = err != 0;
 		follow(run, i, err);
 	}
 }
@@ -179,6 +191,23 @@ static bool mount_again(struct run *run)
 	return true;
 }
 
+/* What was reported as failed may have been done when the handles were open, after all. */
+static void allow_late(struct run *run)
+{
+	for (int index = 0; index < run->history->count; index++) {
+		enum sim_step_kind kind = run->history->steps[index].kind;
+
+		if (!run->failed[index] || (kind != STEP_UNLINK && kind != STEP_RMDIR))
+			continue;
+		for (int i = run->possible.count - 1; i >= 0; i--) {
+			struct sim_state late = run->possible.states[i];
+
+			if (sim_step_apply(run->history, &late, index))
+				add_state(&run->possible, &late);
+		}
+	}
+}
+
 static void judge(struct run *run)
 {
 	struct sim_arena arena = {NULL};
@@ -189,6 +218,7 @@ static void judge(struct run *run)
 
 	if (stray)
 		say(run, "the bucket has a key that nobody made");
+	allow_late(run);
 	for (int i = 0; i < run->possible.count && !best.ok; i++)
 		best = sim_check_same(&bucket, &run->possible.states[i].tree);
 	if (run->verdict.ok && !best.ok)

@@ -55,7 +55,7 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tools units demo check check-unit check-mount check-swarm lint format fuzz install bench \
+.PHONY: all tools units demo check check-long check-unit check-sim check-mount check-swarm lint format fuzz install bench \
 	plugin clean deps help print-version FORCE
 
 ## Build the programs into build/bin (SAN=address,undefined or SAN=thread: with sanitizers)
@@ -75,6 +75,14 @@ check:
 ## Unit tests
 check-unit: units
 	@tests/lib/run-unit.sh $(UNITS)
+
+## Simulated crashes and failing calls of disk, network and journal (tests/sim)
+check-sim: $(BIN)/sim
+	@tests/sim/run.sh $(BIN)/sim
+
+## The same for every pair of operations, every moment, and many more by chance (hours)
+check-long: $(BIN)/sim
+	@tests/sim/run.sh $(BIN)/sim long
 
 ## Real mounts on three S3 servers (PYTEST='-k name', SERVERS=embedded,radosgw,versitygw)
 check-mount: all tools

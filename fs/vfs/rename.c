@@ -138,6 +138,17 @@ static bool follow_copy(struct rename *rename, uint64_t id, const char *ids)
 	return false;
 }
 
+/* The source may not be deleted: the copy goes, if it may. */
+static void take_back(struct rename *rename, const char *etag)
+{
+	struct os_request request = {.op = OS_DELETE, .key = rename->target_key, .urgent = true};
+
+	if (rename->vfs->uploader.can.delete)
+		request.condition.if_match = etag;
+	env_s3(rename->vfs->env, &request);
+	os_request_free_result(&request);
+}
+
 /* The copy is there, and what was at the target before is not: it only goes forward. */
 static int delete_later(struct rename *rename, uint64_t id, const char *ids)
 {
@@ -205,10 +216,12 @@ static int copy_file(struct rename *rename)
 		return err;
 	/* Who is told that it failed may go on with the source: only a crash leaves the intent
 	 * behind, and a source that cannot be deleted now. */
-	if (outcome.err || !err || delete_later(rename, intent, ids))
-		journal_drop_intent(vfs->env->journal, intent);
-	else
+	if (!outcome.err && err && !publish_heals(err) && !job.target_etag[0])
+		take_back(rename, outcome.etag);
+	if (!outcome.err && publish_heals(err) && delete_later(rename, intent, ids) == 0)
 		err = 0;
+	else
+		journal_drop_intent(vfs->env->journal, intent);
 	if (!err) {
 		inode_set_etag(source, outcome.etag);
 		source->remote_modified = 0;

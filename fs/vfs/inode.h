@@ -193,8 +193,8 @@ void listing_prefetch(struct inode *directory, size_t from, size_t count);
 int listing_await_attributes(struct inode *inode);
 int listing_is_empty(struct inode *directory);
 
-/* rename_directory.c: the inode that a key below a directory belongs to; NULL: it is not known, or the key is
- * no name of a file */
+/* rename_directory.c: the inode that a key below a directory belongs to; NULL: it is not known, or
+ * the key is no name of a file */
 struct inode *inode_find_below(struct inode *directory, const char *relative);
 /* change.c: local changes and their journal rows */
 int change_begin(struct inode *inode, unsigned what); /* before the first change; may wait */

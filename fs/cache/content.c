@@ -459,6 +459,40 @@ int content_freeze(struct content *content, struct snapshot **out)
 	return 0;
 }
 
+/* What was frozen is changed again. Memory may be short: nothing that is owed may be forgotten for
+ * that. */
+static void give_back_frozen(struct content *content)
+{
+	struct extent_set *frozen = &content->frozen, *changed = &content->changed;
+	int err = 0;
+
+	if (frozen->count > 0 && changed->count == 0) {
+		extent_set_free(changed);
+		*changed = *frozen;
+		*frozen = (struct extent_set)EXTENT_SET_INIT;
+		CHECK(extent_remove(changed, content->size, UINT64_MAX) == 0);
+		return;
+	}
+	for (size_t i = 0; i < frozen->count && !err; i++) {
+		struct extent range = frozen->items[i];
+
+		if (range.end > content->size)
+			range.end = content->size;
+		if (range.start < range.end)
+			err = extent_add(changed, range.start, range.end);
+	}
+	if (!err)
+		return;
+	/* More than was changed may go, if all of it is here. */
+	CHECK(content_is_complete(content));
+	extent_set_free(changed);
+	*changed = *frozen;
+	*frozen = (struct extent_set)EXTENT_SET_INIT;
+	changed->items[0] = (struct extent){0, content->size};
+	changed->total = content->size;
+	changed->count = content->size > 0;
+}
+
 void content_thaw(struct content *content, struct snapshot *snapshot, bool published)
 {
 	CHECK(content->frozen_active);
@@ -468,14 +502,7 @@ void content_thaw(struct content *content, struct snapshot *snapshot, bool publi
 		content->base_len = content->next_base_len;
 		content->promised = content->promised && content->changed.count > 0;
 	} else if (!content->reset_since_freeze) {
-		for (size_t i = 0; i < content->frozen.count; i++) {
-			struct extent range = content->frozen.items[i];
-
-			if (range.end > content->size)
-				range.end = content->size;
-			if (range.start < range.end)
-				CHECK(extent_add(&content->changed, range.start, range.end) == 0);
-		}
+		give_back_frozen(content);
 		if (content->next_base_len < content->frozen_base_len)
 			content->base_len = content->next_base_len;
 		else

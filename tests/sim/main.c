@@ -174,6 +174,23 @@ static int parse_operations(struct arguments *arguments, char *text)
 	return 0;
 }
 
+/* The N of "I/N"; 0: there is none. */
+static unsigned parts_of(const char *text)
+{
+	const char *slash = text ? strchr(text, '/') : NULL;
+
+	return slash ? (unsigned)strtoul(slash + 1, NULL, 10) : 0;
+}
+
+static int parse_fault(struct arguments *arguments, const char *name)
+{
+	arguments->errors = true;
+	for (int i = 0; i < FAULTS; i++)
+		if (name && strcmp(name, sim_fault_name((enum sim_fault)i)) == 0)
+			arguments->fault = i;
+	return arguments->fault < 0 ? -1 : 0;
+}
+
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -189,7 +206,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		int number = optarg ? atoi(optarg) : 0;
+		int number = optarg ? (int)strtol(optarg, NULL, 10) : 0;
 
 		switch (option) {
 		case 'd':
@@ -203,23 +220,21 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 		case 's': arguments->stride = number > 0 ? (unsigned)number : 1; break;
 		case 'n': arguments->sample = number > 0 ? (unsigned)number : 1; break;
 		case 'p':
-			if (sscanf(optarg, "%u/%u", &arguments->part, &arguments->parts) != 2)
+			arguments->part = (unsigned)number;
+			arguments->parts = parts_of(optarg);
+			if (arguments->part >= arguments->parts)
 				return -1;
 			break;
 		case 'V': arguments->verbose = true; break;
 		case 'e': arguments->errors = true; break;
 		case 'f':
-			arguments->errors = true;
-			for (int i = 0; i < FAULTS; i++)
-				if (strcmp(optarg, sim_fault_name((enum sim_fault)i)) == 0)
-					arguments->fault = i;
-			if (arguments->fault < 0)
+			if (parse_fault(arguments, optarg))
 				return -1;
 			break;
 		case 'l': arguments->lasting = true; break;
 		case 't': arguments->nth = number; break;
 		case 'r': arguments->random = (unsigned)number; break;
-		case 'S': arguments->seed = strtoull(optarg, NULL, 10); break;
+		case 'S': arguments->seed = optarg ? strtoull(optarg, NULL, 10) : 0; break;
 		default: return -1;
 		}
 	}

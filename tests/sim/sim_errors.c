@@ -104,10 +104,22 @@ static void say_of_step(struct run *run, int index, const char *text)
 	say(run, line);
 }
 
+static bool same_state(const struct sim_state *one, const struct sim_state *other)
+{
+	for (int i = 0; i < STEP_HANDLES; i++)
+		if (one->open[i] != other->open[i])
+			return false;
+	for (int i = 0; i < SIM_PATHS; i++)
+		if (one->tree.entries[i].kind == SIM_FILE &&
+		    one->tree.entries[i].inode != other->tree.entries[i].inode)
+			return false;
+	return sim_check_same(&one->tree, &other->tree).ok;
+}
+
 static void add_state(struct possible *possible, const struct sim_state *state)
 {
 	for (int i = 0; i < possible->count; i++)
-		if (memcmp(&possible->states[i], state, sizeof(*state)) == 0)
+		if (same_state(&possible->states[i], state))
 			return;
 	if (possible->count < STATES_MAX)
 		possible->states[possible->count++] = *state;

@@ -218,7 +218,7 @@ int inode_keep_for_readers(struct inode *inode);
 uint64_t inode_orphan(struct inode *inode);
 /* A directory that exists only by what is below it would vanish with the last of it, which is about
  * to go: it gets a marker first. Its names must be entered. */
-int keep_directory(struct inode *parent);
+int keep_directory(struct inode *parent, const struct inode *leaving);
 /* Takes the name away, in S3 first. */
 int name_remove(struct inode *inode);
 /* file.c */

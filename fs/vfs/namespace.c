@@ -249,12 +249,27 @@ static int delete_object(struct inode *inode)
 	return err;
 }
 
-int keep_directory(struct inode *parent)
+/* Another name in the directory that S3 has. What is only here does not keep it. */
+static bool has_other_key(const struct inode *parent, const struct inode *leaving)
+{
+	size_t position = 0;
+	void *value;
+
+	while (map_next(parent->directory->children, &position, NULL, NULL, &value)) {
+		const struct inode *child = value;
+
+		if (child != leaving && child->remote != REMOTE_ABSENT)
+			return true;
+	}
+	return false;
+}
+
+int keep_directory(struct inode *parent, const struct inode *leaving)
 {
 	int err;
 
 	if (parent->remote != REMOTE_IMPLIED || parent == parent->vfs->root ||
-	    map_count(parent->directory->children) > 1)
+	    has_other_key(parent, leaving))
 		return 0;
 	err = change_begin(parent, NODE_DIRTY_DATA);
 	if (err)
@@ -307,7 +322,7 @@ static int remove_object(struct inode *inode, struct inode *parent)
 	if (!err && (inode->remote == REMOTE_PRESENT || inode->etag)) {
 		err = inode_keep_for_readers(inode);
 		if (!err)
-			err = keep_directory(parent);
+			err = keep_directory(parent, inode);
 		if (!err)
 			err = change_confirm(inode);
 		if (!err && inode->parent != parent)

@@ -73,9 +73,11 @@ int rename_put_intent(struct rename *rename, enum journal_intent_kind kind, cons
 	};
 
 	*id = intent.id;
+	/* What is owed of the target may be durable: then that it was replaced has to be, too. */
 	return journal_wait(rename->vfs->env->journal,
 			    journal_put_intent(rename->vfs->env->journal, &intent),
-			    JOURNAL_COMMITTED);
+			    rename->target && inode_is_dirty(rename->target) ? JOURNAL_DURABLE
+									     : JOURNAL_COMMITTED);
 }
 
 static int delete_source(struct rename *rename)
@@ -257,7 +259,7 @@ static int rename_remote(struct rename *rename)
 	int err = rename->target ? inode_keep_for_readers(rename->target) : 0;
 
 	if (!err && rename->from != rename->to)
-		err = keep_directory(rename->from);
+		err = keep_directory(rename->from, source);
 	if (!err)
 		err = change_confirm(source);
 	if (!err && rename->target)

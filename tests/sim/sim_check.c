@@ -102,9 +102,14 @@ static bool may_be(const struct sim_history *history, const struct sim_progress 
 {
 	int from = progress->floor[path];
 
-	for (int j = from; j <= progress->begun; j++)
-		if (same(found, &history->trees[j].entries[path]))
+	for (int j = from; j <= progress->begun; j++) {
+		const struct sim_entry *entry = &history->trees[j].entries[path];
+
+		/* A chmod may be lost while a later rename is not. */
+		if (same(found, entry) ||
+		    (found->kind == SIM_DIRECTORY && entry->kind == SIM_DIRECTORY))
 			return true;
+	}
 	return overwrites && is_mix(history, path, from, progress->begun, found);
 }
 

@@ -129,8 +129,11 @@ int change_wait(struct inode *inode, uint64_t sequence)
  * says everything, and no range has to be journalled write by write. */
 static int prepare_data(struct inode *inode)
 {
-	int err = inode_open_content(inode);
+	int err;
 
+	if (!S_ISREG(inode->attributes.mode))
+		return 0;
+	err = inode_open_content(inode);
 	while (!err && !content_is_complete(inode->content) &&
 	       inode->content->size <= CONTENT_SMALL) {
 		struct content_origin origin = {NULL, inode->etag};

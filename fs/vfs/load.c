@@ -43,7 +43,7 @@ static int adopt_content(struct load *load, struct inode *inode, const struct jo
 	int err;
 
 	/* In doubt, and nothing of it is owed: it can be fetched again. */
-	if (!node->file_id || (node->flags & NODE_UNSURE))
+	if (!node->file_id || (node->flags & NODE_UNSURE) || !S_ISREG(node->attributes.mode))
 		return 0;
 	err = content_adopt(&load->vfs->cache, node->file_id, complete, node->base_size,
 			    node->flags & NODE_DIRTY_DATA ? dirty : NULL, inode, &inode->content);
@@ -162,7 +162,7 @@ static int load_node(void *context, const struct journal_node *node, const struc
 		return 0;
 	}
 	if ((node->flags & NODE_UNSURE) && (node->flags & NODE_DIRTY_DATA) &&
-	    !(node->flags & NODE_UNLINKED))
+	    S_ISREG(node->attributes.mode) && !(node->flags & NODE_UNLINKED))
 		return keep_apart(load, node, parent);
 	if (owed && !(node->flags & NODE_UNLINKED))
 		give_way(load, parent, node->name);

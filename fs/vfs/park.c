@@ -52,9 +52,13 @@ int park_file(struct vfs *vfs, const struct journal_node *node, struct inode *pa
 		return 0;
 	}
 	file = calloc(1, sizeof(*file));
-	if (!file || inode_child_key(parent, node->name, false, &file->key)) {
-		free(file);
+	if (!file)
 		return -ENOMEM;
+	err = inode_child_key(parent, node->name, false, &file->key);
+	if (err) {
+		free(file);
+		report(vfs, node->name, node->size, node->file_id, "has no place in the tree");
+		return err == -ENOMEM ? err : 0;
 	}
 	file->ino = node->ino;
 	file->file_id = node->file_id;

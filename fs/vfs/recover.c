@@ -43,7 +43,7 @@ static void forget_replaced(struct vfs *vfs, const char *key)
 {
 	struct inode *inode = inode_find_below(vfs->root, key + strlen(vfs->config.prefix));
 
-	if (!inode || !inode->untouched || !(inode->dirty & NODE_DIRTY_DATA) || inode->publishing)
+	if (!inode || !inode->untouched || !inode_is_dirty(inode) || inode->publishing)
 		return;
 	inode_get(inode);
 	inode_unlink(inode);

@@ -209,7 +209,8 @@ static void allow_late(struct run *run)
 	for (int index = 0; index < run->history->count; index++) {
 		enum sim_step_kind kind = run->history->steps[index].kind;
 
-		if (!run->failed[index] || (kind != STEP_UNLINK && kind != STEP_RMDIR))
+		if (!run->failed[index] ||
+		    (kind != STEP_UNLINK && kind != STEP_RMDIR && kind != STEP_RENAME))
 			continue;
 		for (int i = run->possible.count - 1; i >= 0; i--) {
 			struct sim_state late = run->possible.states[i];

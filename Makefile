@@ -41,7 +41,7 @@ TOOL_SOURCES := $(sort $(wildcard tests/lib/*.c))
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 ALL_SOURCES := $(SOURCES) $(wildcard $(MAINS)) $(SERVER_SOURCES) $(TOOL_SOURCES) \
-	$(UNIT_SOURCES) $(UNIT_HELPERS) $(SIM_SOURCES)
+	$(UNIT_SOURCES) $(UNIT_HELPERS) $(SIM_SOURCES) tests/sim/alloc/alloc.c
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 LIBRARY := $(BUILD)/libs3mount.a
@@ -55,7 +55,7 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tools units demo check check-unit check-mount check-swarm lint format fuzz install bench \
+.PHONY: all tools units demo check check-long check-unit check-sim check-mount check-swarm lint format fuzz install bench \
 	plugin clean deps help print-version FORCE
 
 ## Build the programs into build/bin (SAN=address,undefined or SAN=thread: with sanitizers)
@@ -75,6 +75,14 @@ check:
 ## Unit tests
 check-unit: units
 	@tests/lib/run-unit.sh $(UNITS)
+
+## Simulated crashes and failing calls of disk, network and journal (tests/sim)
+check-sim: $(BIN)/sim
+	@tests/sim/run.sh $(BIN)/sim
+
+## The same for every pair of operations, every moment, and many more by chance (hours)
+check-long: $(BIN)/sim
+	@tests/sim/run.sh $(BIN)/sim long
 
 ## Real mounts on three S3 servers (PYTEST='-k name', SERVERS=embedded,radosgw,versitygw)
 check-mount: all tools
@@ -179,6 +187,18 @@ $(TOOLS): $(BIN)/%: $(OBJ)/tests/lib/%.o $(LIBRARY)
 $(BIN)/sim: $(call objects,$(SIM_SOURCES)) $(BUILD)/libunit.a $(LIBRARY)
 	$(call link)
 
+# The same with a core whose allocations can be made to fail, in objects of its own.
+CORE_SOURCES := $(filter fs/vfs/% fs/cache/% fs/upload/% fs/journal/% fs/env.c common/map.c common/buf.c,$(SOURCES))
+ALLOC_OBJECTS := $(patsubst %.c,$(OBJ)/alloc/%.o,$(CORE_SOURCES))
+
+$(OBJ)/alloc/%.o: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	@echo "  CC    $< (alloc)"
+	@$(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) -include tests/sim/alloc.h -MMD -MP -c -o $@ $<
+
+$(BIN)/sim-alloc: $(call objects,$(SIM_SOURCES) tests/sim/alloc/alloc.c) $(ALLOC_OBJECTS) $(BUILD)/libunit.a $(LIBRARY)
+	$(call link)
+
 # Each test takes the helpers that it calls.
 $(BUILD)/libunit.a: $(call objects,$(UNIT_HELPERS)) $(BUILD)/.members
 	@rm -f $@ && $(AR) qcs $@ $(filter %.o,$^)
@@ -189,4 +209,4 @@ $(UNITS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(BUILD)/libunit.a $(LIBRARY)
 $(BUILD)/s3mount.8: $(BIN)/s3mount
 	@$< --man >$@
 
--include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SOURCES))
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SOURCES)) $(ALLOC_OBJECTS:.o=.d)

@@ -2,6 +2,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The last digits of a put-id count the publications of a file. */
+enum { COUNT_DIGITS = 8 };
+#define COUNT_MAX 0xffffffffUL
 
 struct s3_wait {
 	struct fiber *fiber;
@@ -85,5 +91,27 @@ void env_put_id(struct env *env, char out[PUT_ID_LEN + 1])
 	uint64_t low = env->random(env->random_context);
 
 	snprintf(out, PUT_ID_LEN + 1, "%016llx%016llx", (unsigned long long)high,
-		 (unsigned long long)low);
+		 (unsigned long long)low & ~(unsigned long long)COUNT_MAX);
+}
+
+void put_id_next(struct env *env, char id[PUT_ID_LEN + 1])
+{
+	char *count = id + PUT_ID_LEN - COUNT_DIGITS;
+	unsigned long number = id[0] ? strtoul(count, NULL, 16) : COUNT_MAX;
+
+	if (number >= COUNT_MAX)
+		env_put_id(env, id);
+	else
+		snprintf(count, COUNT_DIGITS + 1, "%08lx", number + 1);
+}
+
+bool put_id_is_kin(const char *one, const char *other)
+{
+	return strlen(one) == PUT_ID_LEN && strlen(other) == PUT_ID_LEN &&
+	       strncmp(one, other, PUT_ID_LEN - COUNT_DIGITS) == 0;
+}
+
+int put_id_order(const char *one, const char *other)
+{
+	return strcmp(one + PUT_ID_LEN - COUNT_DIGITS, other + PUT_ID_LEN - COUNT_DIGITS);
 }

@@ -77,5 +77,11 @@ void s3_batch_wait(struct s3_batch *batch); /* for all of them */
 
 /* PUT_ID_LEN random hex digits and a NUL. */
 void env_put_id(struct env *env, char out[PUT_ID_LEN + 1]);
+/* The next publication of the same file: kin of those before, and later. An attempt whose end
+ * nobody saw may take effect at any time after, and a power loss may bring an old row back: both
+ * must be known for what they are. "" becomes the first of its kind. */
+void put_id_next(struct env *env, char id[PUT_ID_LEN + 1]);
+bool put_id_is_kin(const char *one, const char *other); /* of the same file, by the same node */
+int put_id_order(const char *one, const char *other);	/* of kin: as strcmp */
 
 #endif

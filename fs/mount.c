@@ -355,7 +355,7 @@ static void drain(void *argument)
 		fiber_sleep_until(env_after(&mount->env, 50 * NSEC_PER_MSEC), WAIT_PLAIN);
 	while (front_requests(mount->front) > 0 && env_now(&mount->env) < deadline)
 		fiber_sleep_until(env_after(&mount->env, 10 * NSEC_PER_MSEC), WAIT_PLAIN);
-	if (left.files > 0) {
+	if (left.files > 0 && vfs_make_durable(mount->vfs) == 0) {
 		log_warning("%s: %llu files (%llu bytes) are not in S3; they are safe in %s and "
 			    "the next mount "
 			    "of this bucket here uploads them",

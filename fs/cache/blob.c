@@ -44,7 +44,9 @@ void blob_unref(struct blob *blob)
 	if (!blob || --blob->refs > 0)
 		return;
 	blob_idle(blob);
-	if (blob->discard)
+	/* When the journal has failed, the last row may be one that names this file. What no row
+	 * names is removed by the next mount. */
+	if (blob->discard && !(blob->env->journal && journal_error(blob->env->journal)))
 		blob->env->disk->ops->remove(blob->env->disk, blob->id);
 	free(blob);
 }

@@ -14,6 +14,7 @@ static struct content *content_alloc(struct cache *cache, void *owner)
 	content->cache = cache;
 	content->owner = owner;
 	content->refs = 1;
+	content->epoch = 1;
 	list_init(&content->fetches);
 	wait_queue_init(&content->progress);
 	list_append(&cache->lru, &content->lru);
@@ -127,6 +128,31 @@ bool content_is_dirty(const struct content *content)
 	return content->changed.count > 0 || content->frozen_active;
 }
 
+bool content_is_synced(const struct content *content)
+{
+	return content->promised || content->synced_epoch == content->epoch;
+}
+
+int content_sync(struct content *content)
+{
+	struct blob *blob = blob_ref(content->blob);
+	uint64_t epoch = content->epoch, size = content->size;
+	int err = blob_ensure(blob);
+
+	content_ref(content);
+	if (!err)
+		err = content->cache->env->disk->ops->sync(blob->file);
+	/* What changed meanwhile may be on the disk in part. */
+	if (!err && content->epoch == epoch && content->blob == blob &&
+	    (content->synced_epoch != epoch || content->synced_size < size)) {
+		content->synced_epoch = epoch;
+		content->synced_size = size;
+	}
+	blob_unref(blob);
+	content_unref(content);
+	return err;
+}
+
 bool content_is_evictable(const struct content *content)
 {
 	return content->owner && content->pins == 0 && content->refs == 1 &&
@@ -168,6 +194,7 @@ void content_trim(struct content *content)
 	if (content_is_dirty(content) || !content->owner || blob_ensure(content->blob))
 		return;
 	before = before > CONTENT_RANGE ? before - CONTENT_RANGE : 0;
+	content->epoch++;
 	give_back(content, 0, before);
 	if (after < content->size)
 		give_back(content, after, content->size);
@@ -339,6 +366,8 @@ int content_write(struct content *content, const void *data, size_t len, uint64_
 		return 0;
 	content->pins++;
 	content_stop_fetches(content, offset, end);
+	if (offset < content->size || !content_is_complete(content))
+		content->epoch++;
 	cache_make_room(content->cache, len);
 	err = blob_ensure(content->blob);
 	if (!err && content->snapshot)
@@ -375,6 +404,7 @@ int content_zero(struct content *content, uint64_t start, uint64_t end)
 		end = content->size;
 	if (start > end)
 		start = end;
+	content->epoch++;
 	err = blob_ensure(content->blob);
 	if (!err && content->snapshot)
 		err = snapshot_preserve(content->snapshot, start, end);
@@ -411,6 +441,7 @@ int content_fill(struct content *content, const void *data, size_t len)
 	int err = blob_ensure(content->blob);
 
 	CHECK(len == content->size && list_empty(&content->fetches));
+	content->epoch++;
 	if (!err)
 		err = blob_write(content->blob, data, len, 0);
 	if (!err)
@@ -427,6 +458,8 @@ int content_truncate(struct content *content, uint64_t size)
 	if (size == 0 && old > 0)
 		return content_reset(content);
 	content->pins++;
+	if (size < old || !content_is_complete(content))
+		content->epoch++;
 	if (size < old)
 		content_stop_fetches(content, size, old);
 	err = blob_ensure(content->blob);
@@ -449,6 +482,8 @@ int content_truncate(struct content *content, uint64_t size)
 	}
 	if (!err)
 		content->size = size;
+	if (content->synced_size > content->size)
+		content->synced_size = content->size;
 	content_account(content);
 	content->pins--;
 	return err;
@@ -474,6 +509,8 @@ int content_reset(struct content *content)
 	if (err)
 		return err;
 	content_drop_retired(content);
+	content->epoch++;
+	content->synced_size = 0; /* of which nothing can be missing */
 	content->retired = content->blob;
 	content->blob = fresh;
 	content->snapshot = NULL;
@@ -506,6 +543,40 @@ int content_freeze(struct content *content, struct snapshot **out)
 	return 0;
 }
 
+/* What was frozen is changed again. Memory may be short: nothing that is owed may be forgotten for
+ * that. */
+static void give_back_frozen(struct content *content)
+{
+	struct extent_set *frozen = &content->frozen, *changed = &content->changed;
+	int err = 0;
+
+	if (frozen->count > 0 && changed->count == 0) {
+		extent_set_free(changed);
+		*changed = *frozen;
+		*frozen = (struct extent_set)EXTENT_SET_INIT;
+		CHECK(extent_remove(changed, content->size, UINT64_MAX) == 0);
+		return;
+	}
+	for (size_t i = 0; i < frozen->count && !err; i++) {
+		struct extent range = frozen->items[i];
+
+		if (range.end > content->size)
+			range.end = content->size;
+		if (range.start < range.end)
+			err = extent_add(changed, range.start, range.end);
+	}
+	if (!err)
+		return;
+	/* More than was changed may go, if all of it is here. */
+	CHECK(content_is_complete(content));
+	extent_set_free(changed);
+	*changed = *frozen;
+	*frozen = (struct extent_set)EXTENT_SET_INIT;
+	changed->items[0] = (struct extent){0, content->size};
+	changed->total = content->size;
+	changed->count = content->size > 0;
+}
+
 void content_thaw(struct content *content, struct snapshot *snapshot, bool published)
 {
 	CHECK(content->frozen_active);
@@ -513,15 +584,9 @@ void content_thaw(struct content *content, struct snapshot *snapshot, bool publi
 	content->snapshot = NULL;
 	if (published) {
 		content->base_len = content->next_base_len;
+		content->promised = content->promised && content->changed.count > 0;
 	} else if (!content->reset_since_freeze) {
-		for (size_t i = 0; i < content->frozen.count; i++) {
-			struct extent range = content->frozen.items[i];
-
-			if (range.end > content->size)
-				range.end = content->size;
-			if (range.start < range.end)
-				CHECK(extent_add(&content->changed, range.start, range.end) == 0);
-		}
+		give_back_frozen(content);
 		if (content->next_base_len < content->frozen_base_len)
 			content->base_len = content->next_base_len;
 		else

@@ -56,6 +56,12 @@ struct content {
 	unsigned pins;	/* open handles and operations under way: not to be evicted */
 	bool keep_file; /* leave the data file behind when the last reference goes */
 	uint64_t accounted_used, accounted_dirty;
+	/* What of the data file is durable: the first synced_size bytes, while epoch is
+	 * synced_epoch. epoch counts changes but for those that append to a complete file. */
+	uint64_t epoch, synced_epoch, synced_size;
+	/* Somebody was told that it is durable, and it has not been published since: whatever
+	 * happens to it now, this file counts. */
+	bool promised;
 };
 
 /* A file of size bytes with nothing of it here; base_len = size. For a new file: size 0.
@@ -73,6 +79,10 @@ void content_abandon(struct content *content, bool keep_file);
 
 bool content_is_complete(const struct content *content);
 bool content_is_dirty(const struct content *content);
+/* The first synced_size bytes are durable, and have not changed since unless promised. */
+bool content_is_synced(const struct content *content);
+/* fdatasync of the data file. In a fiber. Errors: of the disk; never to be tried again. */
+int content_sync(struct content *content);
 bool content_is_evictable(const struct content *content);
 void content_touch(struct content *content); /* most recently used */
 /* Nobody has it open: its descriptor is given back when nothing is under way. */

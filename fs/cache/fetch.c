@@ -40,6 +40,7 @@ static void mark_progress(struct fetch *fetch)
 
 	if (fetch->cancelled || written <= fetch->marked)
 		return;
+	content->epoch++;
 	/* Out of memory here only means that the range is fetched again. */
 	if (extent_add(&content->valid, fetch->marked, written) == 0) {
 		fetch->marked = written;

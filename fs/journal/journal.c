@@ -97,8 +97,18 @@ bool journal_is_awaited(const struct journal *journal)
 static bool reached(const struct journal *journal, uint64_t sequence, enum journal_level level)
 {
 	if (level == JOURNAL_DURABLE)
-		return atomic_load(&journal->durable) >= sequence;
+		return journal_is_durable(journal, sequence);
 	return journal_is_committed(journal, sequence);
+}
+
+bool journal_is_durable(const struct journal *journal, uint64_t sequence)
+{
+	return atomic_load(&journal->durable) >= sequence;
+}
+
+uint64_t journal_newest(const struct journal *journal)
+{
+	return journal->last;
 }
 
 bool journal_is_committed(const struct journal *journal, uint64_t sequence)

@@ -39,6 +39,13 @@ enum {
 	NODE_CONFLICT = 16,  /* lost a race; S3 has a version of others in its place */
 	NODE_REMOTE = 32,    /* the object exists in S3 as etag says */
 	NODE_SUSPECT = 64,   /* a sync of the data file failed: what it holds is not known */
+	NODE_SYNCED = 128,   /* the first size bytes of the data file are durable, and none of them
+				changed since */
+	NODE_UNSURE = 256,   /* set by the journal alone: the kernel has restarted, and the data
+				file was not synced: nobody knows what it holds */
+	NODE_OLD = 512,	     /* set by the journal alone: the kernel has restarted since the row was
+				written, so that newer ones may be lost */
+	NODE_LATER = 1024,   /* changed since the publication of put_id began */
 };
 
 /* One inode as the journal knows it. Directories have a row when something below them has one. */
@@ -83,7 +90,9 @@ struct journal_loader {
 struct journal_info {
 	bool created;	/* there was none before */
 	bool clean;	/* the last user closed it */
-	bool same_boot; /* the kernel has not restarted since: the page cache survived */
+	bool same_boot; /* the kernel has not restarted since: the page cache survived. Else every
+			   row is NODE_OLD, and NODE_UNSURE where it has a data file that is not
+			   NODE_SYNCED, until it is replaced */
 	uint64_t next_ino, next_file_id, next_intent;
 };
 
@@ -130,8 +139,10 @@ uint64_t journal_drop_intent(struct journal *journal, uint64_t id);
 uint64_t journal_put_counters(struct journal *journal, uint64_t next_ino, uint64_t next_file_id,
 			      uint64_t next_intent);
 
-/* Has everything up to sequence been committed? No waiting. */
+/* Has everything up to sequence been committed, or is it durable? No waiting. */
 bool journal_is_committed(const struct journal *journal, uint64_t sequence);
+bool journal_is_durable(const struct journal *journal, uint64_t sequence);
+uint64_t journal_newest(const struct journal *journal); /* the number that was given last */
 
 enum journal_level { JOURNAL_COMMITTED, JOURNAL_DURABLE };
 /* Must be called in a fiber. 0, the journal's error, or -ENOSPC (see above). */

@@ -80,7 +80,7 @@ static void close_file(struct file *opened)
 static int open_file(const char *layer, const char *path, struct file *out)
 {
 	sqlite3_vfs *vfs = sqlite3_vfs_find(layer);
-	int rc, system, flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB;
+	int rc, system, err, flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB;
 
 	if (!vfs)
 		return -EINVAL;
@@ -92,7 +92,9 @@ static int open_file(const char *layer, const char *path, struct file *out)
 		return 0;
 	system = rc == SQLITE_CANTOPEN ? vfs->xGetLastError(vfs, 0, NULL) : 0;
 	close_file(out);
-	return system > 0 ? -system : to_errno(NULL, rc);
+	*out = (struct file){NULL, NULL};
+	err = system > 0 ? -system : to_errno(NULL, rc);
+	return err ? err : -EIO;
 }
 
 int sql_file_exists(const char *layer, const char *path, bool *exists)

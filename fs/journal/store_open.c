@@ -16,6 +16,12 @@
  */
 #define COUNTER_SAFETY_STEP (UINT64_C(1) << 24)
 
+/* For the text of a statement. */
+#define SYNCED_BIT "128"
+#define UNSURE_BIT "256"
+#define OLD_BIT	   "512"
+_Static_assert(NODE_SYNCED == 128 && NODE_UNSURE == 256 && NODE_OLD == 512, "as in the statement");
+
 enum { BOOT_ID_MAX = 64, FIRST_INO = 2, SQLITE_HEADER_BYTES = 100 };
 
 struct paths {
@@ -292,8 +298,8 @@ static int check(struct sql *sql, const struct journal_host *host, const char *v
 }
 
 /* From here on it is in use: what happens until the clean mark is set again counts as a crash. */
-static int mark_open(struct sql *sql, const struct journal_host *host,
-		     const struct journal_info *info)
+static int update_state(struct sql *sql, const struct journal_host *host,
+			const struct journal_info *info)
 {
 	char boot_id[BOOT_ID_MAX];
 	struct sql_statement *mark;
@@ -311,6 +317,26 @@ static int mark_open(struct sql *sql, const struct journal_host *host,
 	sql_put_u64(mark, info->next_intent);
 	err = sql_run(mark);
 	sql_finalize(mark);
+	return err;
+}
+
+/* Which data files are in doubt is written with the new boot id, as one: else a crash right after
+ * it would make them pass for files of this boot. */
+static int mark_open(struct sql *sql, const struct journal_host *host,
+		     const struct journal_info *info)
+{
+	int err = sql_execute(sql, "BEGIN IMMEDIATE");
+
+	if (err)
+		return err;
+	if (!info->same_boot)
+		err = sql_execute(sql, "UPDATE node SET flags = flags | " OLD_BIT
+				       " | CASE WHEN file_id <> 0 AND flags & " SYNCED_BIT
+				       " = 0 THEN " UNSURE_BIT " ELSE 0 END");
+	if (err == 0)
+		err = update_state(sql, host, info);
+	if (err == 0)
+		err = sql_execute(sql, "COMMIT");
 	return err;
 }
 

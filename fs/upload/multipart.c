@@ -455,6 +455,7 @@ static int check_before_complete(struct multipart *multipart, const struct uploa
 	case REMOTE_BASE: return 0;
 	case REMOTE_UNKNOWN: return outcome->err;
 	case REMOTE_OURS:
+	case REMOTE_EARLIER:
 	case REMOTE_FOREIGN:
 	case REMOTE_GONE: break;
 	}

@@ -63,6 +63,7 @@ void upload_outcome_from(struct upload_outcome *outcome, const struct os_result 
 {
 	outcome->err = result->err;
 	outcome->ambiguous = result->ambiguous;
+	outcome->haunted |= result->ambiguous;
 	snprintf(outcome->etag, sizeof(outcome->etag), "%s", result->etag);
 	snprintf(outcome->code, sizeof(outcome->code), "%s", result->code);
 	snprintf(outcome->message, sizeof(outcome->message), "%s", result->message);
@@ -115,6 +116,8 @@ enum remote_state upload_look(struct uploader *uploader, const struct upload_job
 			state = REMOTE_OURS;
 		else if (strcmp(head.result.etag, job->base_etag) == 0)
 			state = REMOTE_BASE;
+		else if (put_id && put_id_is_kin(put_id, job->put_id))
+			state = REMOTE_EARLIER;
 		else
 			state = REMOTE_FOREIGN;
 	}
@@ -173,6 +176,7 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 			multipart_upload(uploader, job, plan, outcome, &ambiguous);
 		if (outcome->err != -ESTALE && !ambiguous)
 			return outcome->err != -EBUSY;
+		outcome->haunted |= ambiguous;
 		state = upload_look(uploader, job, outcome);
 		look_first = true;
 	}
@@ -180,6 +184,11 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 	switch (state) {
 	case REMOTE_OURS: outcome->err = 0; return true;
 	case REMOTE_FOREIGN: outcome->err = -ESTALE; return true;
+	case REMOTE_EARLIER:
+		/* Outside of what we have changed it is the same as the base. */
+		snprintf(job->own_base, sizeof(job->own_base), "%s", outcome->etag);
+		job->base_etag = job->own_base;
+		return false;
 	case REMOTE_GONE:
 		/* Others deleted it while we changed it: our bytes win, as a new object. */
 		job->base_etag = "";

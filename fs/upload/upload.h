@@ -60,6 +60,7 @@ struct upload_job {
 	const struct extent_set *changed;
 	struct multipart **
 		early; /* an upload that has begun already, taken over; NULL or *early NULL: none */
+	char own_base[OS_ETAG_MAX]; /* private: an earlier attempt that came late, as base_etag */
 };
 
 struct upload_outcome {
@@ -67,6 +68,7 @@ struct upload_outcome {
 	char etag[OS_ETAG_MAX]; /* of the published object; with -ESTALE: of the foreign one */
 	char code[64], message[256];
 	bool ambiguous;	   /* with err: the write may have been applied nevertheless */
+	bool haunted;	   /* the end of some attempt was not seen: it may come late */
 	bool meta_differs; /* published with the metadata of an upload that began earlier */
 };
 
@@ -104,9 +106,17 @@ bool os_meta_equal(const struct os_meta *a, const struct os_meta *b);
 void upload_outcome_from(struct upload_outcome *outcome, const struct os_result *result);
 void multipart_upload(struct uploader *uploader, const struct upload_job *job,
 		      const struct plan *plan, struct upload_outcome *outcome, bool *ambiguous);
-/* What is at the job's key now: OURS (its put-id), BASE (still what it is based on), FOREIGN, GONE,
- * or UNKNOWN: the HEAD failed. outcome gets the ETag, or the failure. */
-enum remote_state { REMOTE_OURS, REMOTE_BASE, REMOTE_FOREIGN, REMOTE_GONE, REMOTE_UNKNOWN };
+/* What is at the job's key now: OURS (its put-id), EARLIER (of an earlier attempt: it takes the
+ * base's place), BASE (still what it is based on), FOREIGN, GONE, or UNKNOWN: the HEAD failed.
+ * outcome gets the ETag, or the failure. */
+enum remote_state {
+	REMOTE_OURS,
+	REMOTE_EARLIER,
+	REMOTE_BASE,
+	REMOTE_FOREIGN,
+	REMOTE_GONE,
+	REMOTE_UNKNOWN,
+};
 enum remote_state upload_look(struct uploader *uploader, const struct upload_job *job,
 			      struct upload_outcome *outcome);
 struct os_condition upload_condition(const struct upload_job *job, bool supported_match,

@@ -25,6 +25,21 @@ int inode_open_content(struct inode *inode)
 	return err;
 }
 
+/* Of a file that has only grown since its last sync, what was there then is what counts after a
+ * power loss. */
+static void note_synced(const struct inode *inode, struct journal_node *node)
+{
+	const struct content *content = inode->content;
+
+	if (!content_is_synced(content))
+		return;
+	if ((inode->dirty | inode->dirty_frozen) & NODE_DIRTY_DATA)
+		node->size = content->synced_size;
+	else if (content->synced_size != content->size)
+		return;
+	node->flags |= NODE_SYNCED;
+}
+
 static uint64_t put_row(struct inode *inode)
 {
 	const struct content *content = inode->content;
@@ -49,6 +64,9 @@ static uint64_t put_row(struct inode *inode)
 		node.flags |= NODE_REMOTE;
 	if (inode->conflicted)
 		node.flags |= NODE_CONFLICT;
+	if ((inode->dirty & NODE_DIRTY_DATA) && inode->dirty_frozen)
+		node.flags |= NODE_LATER;
+	inode->was_owed |= (node.flags & NODE_DIRTY_DATA) != 0;
 	if (!inode->parent && inode != inode->vfs->root)
 		node.flags |= NODE_UNLINKED;
 	if (inode->suspect)
@@ -58,10 +76,13 @@ static uint64_t put_row(struct inode *inode)
 		node.base_size = content->base_len;
 		if (content_is_complete(content))
 			node.flags |= NODE_COMPLETE;
+		note_synced(inode, &node);
 	}
 	inode->row_complete = node.flags & NODE_COMPLETE;
+	inode->row_synced = node.flags & NODE_SYNCED;
 	inode->persisted = true;
-	return journal_put_node(inode->vfs->env->journal, &node);
+	inode->settled_sequence = journal_put_node(inode->vfs->env->journal, &node);
+	return inode->settled_sequence;
 }
 
 static void persist_ancestors(struct inode *inode)
@@ -79,6 +100,16 @@ uint64_t change_journal(struct inode *inode)
 	persist_ancestors(inode);
 	inode->dirty_sequence = put_row(inode);
 	return inode->dirty_sequence;
+}
+
+int change_confirm(struct inode *inode)
+{
+	struct journal *journal = inode->vfs->env->journal;
+
+	if (!inode->was_owed || ((inode->dirty | inode->dirty_frozen) & NODE_DIRTY_DATA))
+		return 0;
+	inode->was_owed = false;
+	return journal_wait(journal, inode->settled_sequence, JOURNAL_DURABLE);
 }
 
 int change_wait(struct inode *inode, uint64_t sequence)
@@ -102,8 +133,11 @@ int change_wait(struct inode *inode, uint64_t sequence)
  * says everything, and no range has to be journalled write by write. */
 static int prepare_data(struct inode *inode)
 {
-	int err = inode_open_content(inode);
+	int err;
 
+	if (!S_ISREG(inode->attributes.mode))
+		return 0;
+	err = inode_open_content(inode);
 	while (!err && !content_is_complete(inode->content) &&
 	       inode->content->size <= CONTENT_SMALL) {
 		struct content_origin origin = {NULL, inode->etag};
@@ -142,6 +176,10 @@ int change_begin(struct inode *inode, unsigned what)
 		err = inode_read_target(inode); /* it is published with the attributes */
 	if (err)
 		return err;
+	/* Should the change fail, the inode is dirty all the same: whoever waits for it to be
+	 * published must have a generation to wait for. */
+	if ((inode->dirty & what) != what)
+		inode->generation++;
 	if (((inode->dirty | inode->dirty_frozen) & what) == what) {
 		inode->dirty |= what;
 		return 0;
@@ -149,13 +187,14 @@ int change_begin(struct inode *inode, unsigned what)
 	serves = inode->persisted && !inode->directory &&
 		 !((inode->dirty | inode->dirty_frozen) & NODE_DIRTY_DATA);
 	if (!inode_is_dirty(inode)) {
-		env_put_id(vfs->env, inode->put_id);
+		put_id_next(vfs->env, inode->put_id);
 		inode->dirty_since = (uint64_t)executor_wall(vfs->env->executor);
 		list_append(&vfs->dirty, &inode->dirty_link);
 		inode->due = DEADLINE_NONE;
 		inode->retries = 0;
 		inode->stream_failed = false;
 		inode_get(inode);
+		inode->kept_at = env_now(vfs->env);
 	}
 	inode->dirty |= what;
 	change_journal(inode);
@@ -170,6 +209,9 @@ void change_note(struct inode *inode, unsigned what)
 {
 	CHECK((inode->dirty & what) == what);
 	inode->generation++;
+	inode->untouched = false;
+	if (what & NODE_DIRTY_DATA)
+		durable_expect(inode->vfs);
 }
 
 /* After the last thing that was owed: the row becomes a record of what the cache may serve, or
@@ -191,6 +233,7 @@ void change_settle(struct inode *inode)
 	} else if (inode->persisted) {
 		put_row(inode);
 	}
+	inode->settled_sequence = journal_newest(vfs->env->journal);
 	if (inode->content && inode->opens == 0)
 		content_idle(inode->content);
 	wait_wake_all(&vfs->settled);
@@ -204,6 +247,7 @@ uint64_t change_forget(struct inode *inode)
 	stream_drop(inode);
 	if (inode->persisted) {
 		sequence = journal_drop_node(inode->vfs->env->journal, inode->ino);
+		inode->settled_sequence = sequence;
 		inode->persisted = false;
 	}
 	inode->dirty = inode->dirty_frozen = 0;

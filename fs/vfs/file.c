@@ -291,10 +291,13 @@ static int record(struct inode *inode, uint64_t start, uint64_t offset, uint64_t
 	if (err)
 		return err;
 	sequence = inode->dirty_sequence;
+	/* The rest of it has come here since the first write, or what was durable is not any more.
+	 */
+	if ((content_is_complete(inode->content) && !inode->row_complete) ||
+	    (inode->row_synced && !content_is_synced(inode->content)))
+		sequence = change_journal(inode);
 	if (!content_is_complete(inode->content))
 		sequence = journal_add_extent(journal, inode->ino, start, end);
-	else if (!inode->row_complete) /* the rest of it has come here since the first write */
-		sequence = change_journal(inode);
 	inode_touch(inode, true);
 	change_note(inode, NODE_DIRTY_DATA);
 	stream_note(inode, offset, end);
@@ -321,34 +324,6 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 	if (err)
 		return waited == -EINTR ? waited : err;
 	return (ssize_t)len;
-}
-
-/* fsync=local and close=local: on this node's disk, in the order data, journal. */
-int inode_make_durable(struct inode *inode, enum journal_level level)
-{
-	struct vfs *vfs = inode->vfs;
-	uint64_t sequence;
-	int err = 0;
-
-	if (level == JOURNAL_DURABLE && inode->content) {
-		struct blob *blob = blob_ref(inode->content->blob);
-
-		err = blob_ensure(blob);
-		if (!err)
-			err = vfs->env->disk->ops->sync(blob->file);
-		blob_unref(blob);
-	}
-	if (err) {
-		inode->suspect = true;
-		change_journal(inode);
-		local_disk_failed(
-			inode, err,
-			"fsync of the cache failed; no more writes are accepted, and this "
-			"file is not uploaded until it is written anew");
-		return err;
-	}
-	sequence = inode_is_dirty(inode) ? change_journal(inode) : inode->dirty_sequence;
-	return sequence ? journal_wait(vfs->env->journal, sequence, level) : 0;
 }
 
 static int settle(struct inode *inode, enum publish_mode mode, enum journal_level level)

@@ -46,13 +46,17 @@ struct vfs {
 	uint64_t hidden;      /* keys that have no POSIX name, as of the listings */
 	struct list dirty;    /* inodes in the order in which they became dirty */
 	unsigned publishing;
-	unsigned watches;			 /* of janitor.c */
-	struct timer pump;			 /* when the next dirty inode is due */
-	struct wait_queue settled;		 /* a publication ended */
-	struct wait_queue thawed;		 /* a directory rename ended */
-	bool recovering;			 /* what a crash left half-way is being finished */
-	struct found_intent *found_intents;	 /* from the journal, until vfs_recover */
-	bool names_known;			 /* no rename of theirs is half-way any more */
+	unsigned watches;    /* of janitor.c */
+	struct timer pump;   /* when the next dirty inode is due */
+	struct timer keeper; /* when what is dirty is made durable */
+	bool keeping;
+	uint64_t parked;		    /* files whose data a power loss has left in doubt */
+	struct parked_file *doubtful;	    /* those that S3 has not been asked about yet */
+	struct wait_queue settled;	    /* a publication ended */
+	struct wait_queue thawed;	    /* a directory rename ended */
+	bool recovering;		    /* what a crash left half-way is being finished */
+	struct found_intent *found_intents; /* from the journal, until vfs_recover */
+	bool names_known;		    /* no rename of theirs is half-way any more */
 	uint64_t published, conflicts, failures; /* counters for status */
 	char last_error[400];
 	int64_t last_error_at; /* wall, ns */
@@ -122,10 +126,18 @@ struct inode {
 	char put_id[PUT_ID_LEN + 1];
 	bool suspect; /* a sync failed: what its data file holds is not known (NODE_SUSPECT) */
 	bool resolve_first; /* a former attempt's fate is unknown: HEAD decides before the next */
-	uint64_t dirty_sequence;  /* of the journal: the record that makes writes survive */
-	uint64_t dirty_since;	  /* wall */
-	bool persisted;		  /* has a row in the journal */
-	bool row_complete;	  /* which says that the data file holds everything */
+	uint64_t dirty_sequence;   /* of the journal: the record that makes writes survive */
+	uint64_t dirty_since;	   /* wall */
+	bool persisted;		   /* has a row in the journal */
+	bool row_complete;	   /* which says that the data file holds everything */
+	bool was_owed;		   /* a row that owes data may be durable; */
+	uint64_t settled_sequence; /* the newest record of it; the one that ends that, when clean */
+	bool later;		   /* NODE_LATER of the row that it comes from */
+	uint64_t haunted_at;	   /* monotonic: the newest attempt whose end nobody saw; 0: none */
+	bool untouched;		   /* dirty as it was loaded: nobody has changed it since */
+	bool reloaded;		   /* from a row of before the kernel restarted: S3 may know more */
+	uint64_t kept_at; /* monotonic: when it became dirty, or the newest sync of it began */
+	bool row_synced;  /* and that it is durable, at least up to the row's size */
 	struct multipart *stream; /* of a large file that goes while it is written */
 	bool stream_pumping, stream_closing, stream_failed;
 	uint64_t stream_reach; /* where the newest write began: what is below is probably final */
@@ -202,6 +214,9 @@ void change_note(struct inode *inode, unsigned what); /* after each */
 void change_settle(struct inode *inode);	      /* clean again */
 uint64_t change_journal(struct inode *inode);
 int change_wait(struct inode *inode, uint64_t sequence);
+/* Its object is about to go, or to be replaced. When no data is owed, a power loss must not bring a
+ * row back that does owe some, because the file would come back with it. In a fiber. */
+int change_confirm(struct inode *inode);
 /* The file is gone: nothing is owed. Returns the record that says so; 0: there was no row. */
 uint64_t change_forget(struct inode *inode);
 int inode_open_content(struct inode *inode);
@@ -213,6 +228,9 @@ int inode_keep_for_readers(struct inode *inode);
 /* The last of what an unlinked inode owes: nothing. Its row says so, or goes; returns that record,
  * or 0. */
 uint64_t inode_orphan(struct inode *inode);
+/* A directory that exists only by what is below it would vanish with the last of it, which is about
+ * to go: it gets a marker first. Its names must be entered. */
+int keep_directory(struct inode *parent, const struct inode *leaving);
 /* Takes the name away, in S3 first. */
 int name_remove(struct inode *inode);
 /* xattr.c: of what the attributes say, when they change; change_begin came before */
@@ -234,12 +252,18 @@ int change_attributes_end(struct inode *inode);
 void handle_attach(struct inode *inode, int flags,
 		   struct vfs_handle **out); /* NULL: out of memory */
 int file_truncate(struct inode *inode, uint64_t size);
+
+/* durable.c */
 /* What is owed of it is committed, or durable, on this node's disk: data first, then the journal.
  */
 int inode_make_durable(struct inode *inode, enum journal_level level);
+/* Something has become dirty: it is made durable soon, without anybody waiting. */
+void durable_expect(struct vfs *vfs);
+void durable_fired(struct timer *timer); /* of vfs->keeper */
 
 /* publish.c */
 void publish_pump(struct vfs *vfs);
+bool publish_heals(int err); /* a failure that time heals */
 void publish_soon(struct inode *inode, uint64_t delay);
 int publish_wait(struct inode *inode, uint64_t deadline, enum wait_mode mode);
 void publish_quiesce(struct inode *inode); /* until no publication of it is under way */
@@ -255,8 +279,16 @@ void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char 
 /* The metadata that goes with the object. Errors: -E2BIG, -ENOMEM. */
 int publish_metadata(struct inode *inode, struct os_meta *meta);
 /* janitor.c: the key of an attempt whose end nobody saw, which our file does not have any more */
+/* The inode is about to lose its name: should an attempt to publish it be on its way still, its key
+ * is watched. */
+void janitor_expect(struct inode *inode);
 void janitor_watch(struct vfs *vfs, const char *key, const char *put_id);
-int janitor_look(struct vfs *vfs, const char *key, const char *put_id);
+int janitor_look(struct vfs *vfs, const struct journal_intent *intent);
+/* Looks again and again, at most some minutes, until look says 1; then the intent goes. True: found
+ * is taken over. */
+struct found_intent;
+bool janitor_follow(struct vfs *vfs, struct found_intent *found,
+		    int (*look)(struct vfs *vfs, const struct journal_intent *intent));
 /* stream.c */
 void stream_note(struct inode *inode, uint64_t start,
 		 uint64_t end); /* after a change of [start, end) */
@@ -293,7 +325,15 @@ struct found_intent {
 	bool shared;		      /* another multipart upload of the same key was found */
 	struct journal_intent intent; /* owns its strings */
 };
-int load_journal(struct vfs *vfs, bool trust_clean, struct error *error);
+int load_journal(struct vfs *vfs, struct error *error);
+/* park.c: what a power loss left in doubt */
+int park_file(struct vfs *vfs, const struct journal_node *node, struct inode *parent);
+void park_settle(struct vfs *vfs); /* S3 may have it already. In a fiber */
+void park_free(struct vfs *vfs);
+/* recover.c: an INTENT_RENAME_FILE, as far as S3 lets it be finished. 1: it is; 0: its copy is not
+ * there, or not yet; or an error. An intent without target: the copy is certain. */
+int rename_finish(struct vfs *vfs, const struct journal_intent *intent);
+struct found_intent *found_intent_new(const struct journal_intent *intent); /* NULL: no memory */
 void found_intent_free(struct found_intent *found);
 
 #endif

@@ -9,7 +9,6 @@
 #include "fs/upload/multipart.h"
 #include "fs/upload/orphan.h"
 #include "fs/vfs/inode.h"
-#include "fs/vfs/tree_copy.h"
 
 static void pump_fired(struct timer *timer)
 {
@@ -17,17 +16,31 @@ static void pump_fired(struct timer *timer)
 }
 
 /* An empty file can be dirty too, and what has lost its name exists nowhere else. */
+static bool is_refetchable(const struct inode *inode)
+{
+	return !inode_is_local(inode) && inode->parent;
+}
+
+/* May some of it go, while the rest stays? Not before a row that says that it is complete has gone.
+ */
 static bool refetchable(const struct content *content)
 {
-	const struct inode *inode = content->owner;
+	struct inode *inode = content->owner;
+	struct journal *journal = inode->vfs->env->journal;
 
-	return !inode_is_local(inode) && inode->parent;
+	if (!is_refetchable(inode))
+		return false;
+	if (inode->persisted) {
+		inode->dirty_sequence = journal_drop_node(journal, inode->ino);
+		inode->persisted = false;
+	}
+	return journal_is_committed(journal, inode->dirty_sequence);
 }
 
 /* The least recently used clean data goes first; a row that says that it is here goes with it. */
 static void evict(struct content *content)
 {
-	if (refetchable(content))
+	if (is_refetchable(content->owner))
 		inode_drop_content(content->owner);
 }
 
@@ -73,6 +86,7 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 	wait_queue_init(&vfs->settled);
 	wait_queue_init(&vfs->thawed);
 	timer_init(&vfs->pump, pump_fired);
+	timer_init(&vfs->keeper, durable_fired);
 	vfs->inodes = map_create();
 	cache_init(&vfs->cache, env, config->cache_limit, config->dirty_limit,
 		   info->next_file_id ? info->next_file_id : 1);
@@ -87,12 +101,12 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 	if (err)
 		error_set(error, err, "out of memory");
 	else
-		err = load_journal(vfs, info->same_boot, error);
+		err = load_journal(vfs, error);
 	if (err) {
 		vfs_destroy_instance(vfs);
 		return err;
 	}
-	vfs->recovering = vfs->found_intents != NULL;
+	vfs->recovering = vfs->found_intents || vfs->doubtful;
 	if (!vfs->root->persisted)
 		change_journal(vfs->root);
 	*out = vfs;
@@ -107,189 +121,6 @@ struct uploader *vfs_uploader(struct vfs *vfs)
 struct executor *vfs_executor(struct vfs *vfs)
 {
 	return vfs->env->executor;
-}
-
-enum { RECOVERED_LATER = 1 }; /* the intent has a new owner */
-
-/* Else our key has not the right, or the server cannot. */
-static bool is_transient(int err)
-{
-	return err == -EIO || err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -EBUSY ||
-	       err == -EPROTO || err == -EKEYREJECTED;
-}
-
-static int recover_upload(struct vfs *vfs, const struct found_intent *found)
-{
-	const struct journal_intent *intent = &found->intent;
-	struct uploader *uploader = &vfs->uploader;
-	int64_t since;
-	int err;
-
-	if (!intent->target[0]) {
-		if (parse_int(intent->etag, 0, INT64_MAX, &since))
-			return 0;
-		err = orphan_find(uploader, intent->source, since);
-		if (err >= 0 || !is_transient(err))
-			return 0;
-		orphan_find_later(uploader, intent->source, since, intent->id);
-		return RECOVERED_LATER;
-	}
-	/* With two, one of them may still become the object that bears the put-id of both. */
-	err = found->shared ? -ESTALE : stream_resume(vfs, intent);
-	if (!err)
-		return RECOVERED_LATER;
-	if (!is_transient(err) && err != -ENOENT)
-		err = orphan_abort(uploader, intent->source, intent->target);
-	if (!err || err == -ENOENT)
-		return 0;
-	orphan_abort_later(uploader, intent->source, intent->target, intent->id);
-	return RECOVERED_LATER;
-}
-
-/* Deletes the version of a key that was copied; a newer one is somebody's work. */
-static int delete_copied(struct vfs *vfs, const char *key, const char *etag)
-{
-	struct os_request head = {.op = OS_HEAD, .key = key};
-	struct os_request delete = {.op = OS_DELETE, .key = key};
-	int err = env_s3(vfs->env, &head);
-
-	if (vfs->uploader.can.delete)
-		delete.condition.if_match = etag;
-	if (!err && strcmp(head.result.etag, etag) == 0)
-		err = env_s3(vfs->env, &delete);
-	os_request_free_result(&delete);
-	os_request_free_result(&head);
-	return err == -ESTALE ? 0 : err;
-}
-
-/* Attributes that were owed under the old name are in the copy. */
-static void forget_source(struct vfs *vfs, const char *key)
-{
-	struct inode *inode = inode_below(vfs->root, key + strlen(vfs->config.prefix));
-
-	if (!inode || (inode->dirty & NODE_DIRTY_DATA))
-		return;
-	inode_get(inode);
-	change_forget(inode);
-	inode_vanish(inode);
-	inode_put(inode);
-}
-
-/* The copy carries the put-id that the intent begins with: then it was made, and the source, whose
- * ETag follows, is what is left. */
-static int recover_rename(struct vfs *vfs, const struct journal_intent *intent)
-{
-	struct os_request head = {.op = OS_HEAD, .key = intent->target};
-	const char *put_id;
-	int err = env_s3(vfs->env, &head);
-
-	if (!err) {
-		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (put_id && strlen(put_id) == PUT_ID_LEN &&
-		    strncmp(put_id, intent->etag, PUT_ID_LEN) == 0) {
-			err = delete_copied(vfs, intent->source, intent->etag + PUT_ID_LEN);
-			if (!err || err == -ENOENT)
-				forget_source(vfs, intent->source);
-		}
-	}
-	os_request_free_result(&head);
-	return err == -ENOENT ? 0 : err;
-}
-
-/* What is left after another failure is written down: below the old name others may work meanwhile.
- */
-static int recover_tree(struct vfs *vfs, const struct journal_intent *intent)
-{
-	struct tree_copy copy = {.uploader = &vfs->uploader,
-				 .source = intent->source,
-				 .target = intent->target,
-				 .note = intent->etag};
-	struct journal_intent left = *intent;
-	char message[300] = "", note[TREE_NOTE_MAX];
-	int err;
-
-	log_info("%s: finishing the rename of %s to %s", vfs->config.volume, intent->source,
-		 intent->target);
-	err = tree_copy_run(&copy, message, sizeof(message));
-	if (!err)
-		return 0;
-	vfs_report(vfs, NULL, err, message[0] ? message : "the rename is not finished");
-	if (copy.state == TREE_MOVED) {
-		tree_copy_note(&copy, note);
-		left.etag = note;
-		journal_put_intent(vfs->env->journal, &left);
-	}
-	return err;
-}
-
-static bool is_rename(const struct journal_intent *intent)
-{
-	return intent->kind == INTENT_RENAME_FILE || intent->kind == INTENT_RENAME_DIR;
-}
-
-static int recover_intent(struct vfs *vfs, const struct found_intent *found)
-{
-	const struct journal_intent *intent = &found->intent;
-
-	switch (intent->kind) {
-	case INTENT_MPU: return recover_upload(vfs, found);
-	case INTENT_RENAME_FILE: return recover_rename(vfs, intent);
-	case INTENT_RENAME_DIR: return recover_tree(vfs, intent);
-	case INTENT_DELETE:
-		return janitor_look(vfs, intent->source, intent->etag) < 0 ? -EAGAIN : 0;
-	}
-	return 0;
-}
-
-/* One kind of what was found; what fails stays on the list. */
-static int recover_intents(struct vfs *vfs, bool renames)
-{
-	struct found_intent **place = &vfs->found_intents, *found;
-	int first = 0;
-
-	while ((found = *place)) {
-		int err = 0;
-
-		if (is_rename(&found->intent) != renames) {
-			place = &found->next;
-			continue;
-		}
-		if (!vfs->config.read_only)
-			err = recover_intent(vfs, found);
-		if (err < 0) {
-			log_warning("%s: what was left of %s waits for the next mount: %s",
-				    vfs->config.volume, found->intent.source, strerror(-err));
-			first = first ? first : err;
-			place = &found->next;
-			continue;
-		}
-		if (!vfs->config.read_only && err != RECOVERED_LATER)
-			journal_drop_intent(vfs->env->journal, found->intent.id);
-		*place = found->next;
-		found_intent_free(found);
-	}
-	return first;
-}
-
-int vfs_recover(struct vfs *vfs)
-{
-	int err = recover_intents(vfs, true), other;
-
-	vfs->names_known = true;
-	wait_wake_all(&vfs->settled);
-	other = recover_intents(vfs, false);
-	vfs->recovering = false;
-	wait_wake_all(&vfs->settled);
-	if (!vfs->config.read_only)
-		publish_pump(vfs);
-	return err ? err : other;
-}
-
-void vfs_await_names(struct vfs *vfs, uint64_t deadline)
-{
-	while (!vfs->names_known)
-		if (fiber_wait(&vfs->settled, deadline, WAIT_PLAIN))
-			return;
 }
 
 static void destroy_inodes(struct vfs *vfs)
@@ -329,6 +160,7 @@ void vfs_destroy_instance(struct vfs *vfs)
 	struct found_intent *found;
 
 	timer_cancel(vfs->env->executor, &vfs->pump);
+	timer_cancel(vfs->env->executor, &vfs->keeper);
 	if (vfs->inodes)
 		destroy_inodes(vfs);
 	map_destroy(vfs->inodes);
@@ -336,6 +168,7 @@ void vfs_destroy_instance(struct vfs *vfs)
 		vfs->found_intents = found->next;
 		found_intent_free(found);
 	}
+	park_free(vfs);
 	free((char *)vfs->config.volume);
 	free((char *)vfs->config.prefix);
 	free((char *)vfs->config.node);

@@ -17,19 +17,22 @@
 /* Seconds between the looks; servers give a request up long before the last. */
 static const unsigned pauses[] = {1, 2, 5, 15, 60, 300};
 
+/* For as long as they look. */
+#define HAUNTED (400 * NSEC_PER_SEC)
+
 /* At once; a cache full of files that a crash left needs no more watching than this. */
 enum { WATCHES_MAX = 256 };
 
 struct watch {
 	struct vfs *vfs;
-	char *key;
-	char put_id[PUT_ID_LEN + 1];
-	uint64_t intent;
+	struct found_intent *found;
+	int (*look)(struct vfs *vfs, const struct journal_intent *intent);
 };
 
 /* 1: it was there and is gone now, or somebody else's is there; 0: nothing is there (yet). */
-int janitor_look(struct vfs *vfs, const char *key, const char *put_id)
+int janitor_look(struct vfs *vfs, const struct journal_intent *intent)
 {
+	const char *key = intent->source, *put_id = intent->etag;
 	struct os_request head = {.op = OS_HEAD, .key = key};
 	struct os_request remove = {.op = OS_DELETE, .key = key};
 	const char *found;
@@ -37,7 +40,7 @@ int janitor_look(struct vfs *vfs, const char *key, const char *put_id)
 
 	if (!err) {
 		found = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (found && strcmp(found, put_id) == 0) {
+		if (found && put_id_is_kin(found, put_id) && put_id_order(found, put_id) <= 0) {
 			if (vfs->uploader.can.delete)
 				remove.condition.if_match = head.result.etag;
 			err = env_s3(vfs->env, &remove);
@@ -61,36 +64,59 @@ static void watch_key(void *argument)
 
 	for (size_t i = 0; i < count && found <= 0; i++) {
 		fiber_sleep_until(env_after(vfs->env, pauses[i] * NSEC_PER_SEC), WAIT_PLAIN);
-		found = janitor_look(vfs, watch->key, watch->put_id);
+		found = watch->look(vfs, &watch->found->intent);
 	}
 	if (found >= 0)
-		journal_drop_intent(vfs->env->journal, watch->intent);
+		journal_drop_intent(vfs->env->journal, watch->found->intent.id);
 	vfs->watches--;
-	free(watch->key);
+	found_intent_free(watch->found);
 	free(watch);
+}
+
+bool janitor_follow(struct vfs *vfs, struct found_intent *found,
+		    int (*look)(struct vfs *vfs, const struct journal_intent *intent))
+{
+	struct watch *watch;
+
+	if (vfs->watches >= WATCHES_MAX)
+		return false;
+	watch = calloc(1, sizeof(*watch));
+	if (!watch)
+		return false;
+	*watch = (struct watch){vfs, found, look};
+	vfs->watches++;
+	if (fiber_start(vfs->env->fibers, watch_key, watch) == 0)
+		return true;
+	vfs->watches--;
+	free(watch);
+	return false;
+}
+
+void janitor_expect(struct inode *inode)
+{
+	struct vfs *vfs = inode->vfs;
+	char *key;
+
+	if ((!inode->haunted_at && !inode->resolve_first) ||
+	    (inode->haunted_at && env_now(vfs->env) > inode->haunted_at + HAUNTED) ||
+	    inode_key(inode, &key))
+		return;
+	janitor_watch(vfs, key, inode->put_id);
+	free(key);
 }
 
 void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)
 {
 	struct journal_intent intent = {
 		.kind = INTENT_DELETE, .source = key, .target = "", .etag = put_id};
-	struct watch *watch;
+	struct found_intent *found;
 
 	if (vfs->watches >= WATCHES_MAX)
 		return;
-	watch = calloc(1, sizeof(*watch));
 	intent.id = uploader_intent_id(&vfs->uploader);
 	journal_put_intent(vfs->env->journal, &intent);
-	if (!watch)
-		return; /* the next mount looks */
-	watch->vfs = vfs;
-	watch->key = string_copy(key);
-	watch->intent = intent.id;
-	memcpy(watch->put_id, put_id, strnlen(put_id, PUT_ID_LEN));
-	vfs->watches++;
-	if (!watch->key || fiber_start(vfs->env->fibers, watch_key, watch)) {
-		vfs->watches--;
-		free(watch->key);
-		free(watch);
-	}
+	found = found_intent_new(&intent);
+	/* Where there is no memory for it, the next mount looks. */
+	if (found && !janitor_follow(vfs, found, janitor_look))
+		found_intent_free(found);
 }

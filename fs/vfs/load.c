@@ -1,8 +1,11 @@
 /* load.c — the tree as the journal has it. Part of inode.h.
  *
- * What is dirty is taken as it is on disk. What is only cached is trusted while the page cache that
- * it was written through still lives: nothing of it was ever synced, so that after a restart of the
- * kernel the data file may miss what it seems to hold.
+ * While the page cache that they were written through lives, data files hold what their rows say.
+ * After a restart of the kernel that is known only of those that were synced (NODE_UNSURE: the
+ * rest). Then what is only cached is forgotten. What is dirty is parked: row and file stay as they
+ * are, the log and the status say so, and nothing is published, because an object in S3 must not be
+ * replaced by a file of which blocks may be missing. A file that grew after its sync is cut to what
+ * it was then: so it once was.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +17,6 @@
 
 struct load {
 	struct vfs *vfs;
-	bool trust_clean;
 	struct map *files; /* data files that a row names */
 	/* Rows that are of no use. They go when all have been read: the journal takes no record
 	 * before. */
@@ -23,18 +25,41 @@ struct load {
 	uint64_t dropped, dirty, lost;
 };
 
+/* The file as it was when it was synced. */
+static int cut_to_synced(struct content *content, const struct journal_node *node)
+{
+	int err = content->size > node->size ? content_truncate(content, node->size) : 0;
+
+	content->synced_epoch = content->epoch;
+	content->synced_size = content->size;
+	content->promised = node->flags & NODE_DIRTY_DATA;
+	return err;
+}
+
 static int adopt_content(struct load *load, struct inode *inode, const struct journal_node *node,
 			 const struct extent_set *dirty)
 {
 	bool complete = node->flags & NODE_COMPLETE;
 	int err;
 
-	if (!node->file_id)
+	/* In doubt, and nothing of it is owed: it can be fetched again. */
+	if (!node->file_id || (node->flags & NODE_UNSURE) || !S_ISREG(node->attributes.mode))
 		return 0;
 	err = content_adopt(&load->vfs->cache, node->file_id, complete, node->base_size,
 			    node->flags & NODE_DIRTY_DATA ? dirty : NULL, inode, &inode->content);
+	/* Its name was not durable, and need not be: there is nothing in it. */
+	if (err == -ENOENT && (node->flags & NODE_SYNCED) && node->size == 0)
+		err = content_create(&load->vfs->cache, 0, inode, &inode->content);
 	if (!err)
 		err = map_put_u64(load->files, node->file_id, inode, NULL);
+	if (!err && (node->flags & NODE_SYNCED) && !(node->flags & NODE_OLD)) {
+		inode->content->synced_epoch = inode->content->epoch;
+		inode->content->synced_size = node->size;
+		inode->content->promised = node->flags & NODE_DIRTY_DATA;
+	} else if (!err && (node->flags & NODE_SYNCED)) {
+		err = cut_to_synced(inode->content, node);
+	}
+	inode->row_synced = node->flags & NODE_SYNCED;
 	if (!err && complete && (node->flags & NODE_DIRTY_DATA)) {
 		/* Which of its bytes are new was not written down: all of them count as changed. */
 		struct content *content = inode->content;
@@ -94,6 +119,9 @@ static void make_dirty(struct load *load, struct inode *inode, uint32_t flags)
 	if (!inode->dirty)
 		return;
 	inode->resolve_first = inode->put_id[0] != '\0';
+	inode->later = flags & NODE_LATER;
+	inode->reloaded = flags & NODE_OLD;
+	inode->untouched = true;
 	inode->generation++;
 	inode->dirty_since = (uint64_t)executor_wall(load->vfs->env->executor);
 	list_append(&load->vfs->dirty, &inode->dirty_link);
@@ -114,6 +142,14 @@ static void give_way(struct load *load, struct inode *parent, const char *name)
 	inode_vanish(there);
 }
 
+/* Row and data file stay as they are. */
+static int keep_apart(struct load *load, const struct journal_node *node, struct inode *parent)
+{
+	int err = park_file(load->vfs, node, parent && parent->directory ? parent : NULL);
+
+	return err || !node->file_id ? err : map_put_u64(load->files, node->file_id, load, NULL);
+}
+
 static int load_node(void *context, const struct journal_node *node, const struct extent_set *dirty)
 {
 	struct load *load = context;
@@ -127,18 +163,16 @@ static int load_node(void *context, const struct journal_node *node, const struc
 		vfs->root->persisted = true;
 		return node->meta ? os_meta_copy(&vfs->root->meta, node->meta) : 0;
 	}
+	if ((node->flags & NODE_UNSURE) && (node->flags & NODE_DIRTY_DATA) &&
+	    S_ISREG(node->attributes.mode) && !(node->flags & NODE_UNLINKED))
+		return keep_apart(load, node, parent);
 	if (owed && !(node->flags & NODE_UNLINKED))
 		give_way(load, parent, node->name);
 	if ((node->flags & NODE_UNLINKED) || !parent || !parent->directory ||
-	    inode_child(parent, node->name) ||
-	    (!owed && !S_ISDIR(node->attributes.mode) && !load->trust_clean)) {
-		load->lost += owed && !(node->flags & NODE_UNLINKED);
+	    inode_child(parent, node->name) || (!owed && (node->flags & NODE_UNSURE))) {
 		if (owed && !(node->flags & NODE_UNLINKED))
-			log_error(
-				"%s: \"%s\" has no place in the tree; its data stays in file %llx",
-				vfs->config.volume, node->name, (unsigned long long)node->file_id);
-		else
-			forget_row(load, node->ino);
+			return keep_apart(load, node, NULL);
+		forget_row(load, node->ino);
 		return 0;
 	}
 	inode = inode_new_numbered(vfs, node->ino, node->attributes.mode);
@@ -179,17 +213,29 @@ void found_intent_free(struct found_intent *found)
 	free(found);
 }
 
-static int load_intent(void *context, const struct journal_intent *intent)
+struct found_intent *found_intent_new(const struct journal_intent *intent)
 {
-	struct load *load = context;
 	struct found_intent *found = calloc(1, sizeof(*found));
 
 	if (!found)
-		return -ENOMEM;
+		return NULL;
 	found->intent = *intent;
 	found->intent.source = string_copy(intent->source);
 	found->intent.target = string_copy(intent->target);
 	found->intent.etag = string_copy(intent->etag);
+	if (found->intent.source && found->intent.target && found->intent.etag)
+		return found;
+	found_intent_free(found);
+	return NULL;
+}
+
+static int load_intent(void *context, const struct journal_intent *intent)
+{
+	struct load *load = context;
+	struct found_intent *found = found_intent_new(intent);
+
+	if (!found)
+		return -ENOMEM;
 	for (struct found_intent *other = load->vfs->found_intents; other; other = other->next) {
 		if (intent->kind == INTENT_MPU && other->intent.kind == INTENT_MPU &&
 		    strcmp(intent->source, other->intent.source) == 0)
@@ -234,9 +280,9 @@ static int sweep_file(void *context, uint64_t id)
 	return 0;
 }
 
-int load_journal(struct vfs *vfs, bool trust_clean, struct error *error)
+int load_journal(struct vfs *vfs, struct error *error)
 {
-	struct load load = {.vfs = vfs, .trust_clean = trust_clean, .files = map_create()};
+	struct load load = {.vfs = vfs, .files = map_create()};
 	struct journal_loader loader = {load_node, load_intent, &load};
 	int err = load.files ? journal_load(vfs->env->journal, &loader) : -ENOMEM;
 

@@ -86,6 +86,7 @@ static void touch_parent(struct inode *parent)
 static void undo(struct inode *child)
 {
 	publish_quiesce(child);
+	janitor_expect(child);
 	change_forget(child);
 	inode_unlink(child);
 }
@@ -214,6 +215,16 @@ int vfs_readlink(struct vfs *vfs, uint64_t ino, char **target)
 	return err;
 }
 
+/* What became of a request whose reply was lost? */
+static bool key_is_gone(struct vfs *vfs, const char *key)
+{
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	int err = env_s3(vfs->env, &head);
+
+	os_request_free_result(&head);
+	return err == -ENOENT;
+}
+
 static int delete_object(struct inode *inode)
 {
 	struct vfs *vfs = inode->vfs;
@@ -227,6 +238,8 @@ static int delete_object(struct inode *inode)
 	if (vfs->uploader.can.delete &&inode->etag && !inode->directory)
 		request.condition.if_match = inode->etag;
 	err = env_s3(vfs->env, &request);
+	if (err && request.result.ambiguous)
+		err = key_is_gone(vfs, key) ? 0 : err;
 	if (err == -ENOENT)
 		err = 0;
 	if (err && err != -ESTALE)
@@ -236,17 +249,33 @@ static int delete_object(struct inode *inode)
 	return err;
 }
 
-/* A directory that exists only by what is below it would vanish with the last of it: it gets a
- * marker. */
-static void keep_directory(struct inode *parent)
+/* Another name in the directory that S3 has. What is only here does not keep it. */
+static bool has_other_key(const struct inode *parent, const struct inode *leaving)
 {
-	if (parent->remote != REMOTE_IMPLIED || parent == parent->vfs->root ||
-	    map_count(parent->directory->children) > 0)
-		return;
-	if (change_begin(parent, NODE_DIRTY_DATA) == 0) {
-		change_note(parent, NODE_DIRTY_DATA);
-		publish_wait(parent, env_after(parent->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
+	size_t position = 0;
+	void *value;
+
+	while (map_next(parent->directory->children, &position, NULL, NULL, &value)) {
+		const struct inode *child = value;
+
+		if (child != leaving && child->remote != REMOTE_ABSENT)
+			return true;
 	}
+	return false;
+}
+
+int keep_directory(struct inode *parent, const struct inode *leaving)
+{
+	int err;
+
+	if (parent->remote != REMOTE_IMPLIED || parent == parent->vfs->root ||
+	    has_other_key(parent, leaving))
+		return 0;
+	err = change_begin(parent, NODE_DIRTY_DATA);
+	if (err)
+		return err;
+	change_note(parent, NODE_DIRTY_DATA);
+	return publish_wait(parent, env_after(parent->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
 }
 
 /* The file is readable for those who have it open, also where its bytes are not here yet. */
@@ -294,6 +323,12 @@ static int remove_object(struct inode *inode, struct inode *parent)
 	if (!err && !inode->conflicted && (inode->remote == REMOTE_PRESENT || inode->etag)) {
 		err = inode_keep_for_readers(inode);
 		if (!err)
+			err = keep_directory(parent, inode);
+		if (!err)
+			err = change_confirm(inode);
+		if (!err && inode->parent != parent)
+			err = -ENOENT;
+		if (!err)
 			err = delete_object(inode);
 	}
 	if (!err && inode->parent != parent)
@@ -306,7 +341,7 @@ int name_remove(struct inode *inode)
 	struct vfs *vfs = inode->vfs;
 	struct inode *parent;
 	uint64_t owed = 0;
-	bool dirty = false;
+	bool dirty = false, in_bucket;
 	int err;
 
 	inode_wait_thawed(inode);
@@ -316,8 +351,10 @@ int name_remove(struct inode *inode)
 	inode_get(parent);
 	inode_enter(parent);
 	publish_acquire(inode);
+	in_bucket = inode->remote == REMOTE_PRESENT || inode->resolve_first;
 	err = remove_object(inode, parent);
 	if (!err) {
+		janitor_expect(inode);
 		inode_unlink(inode);
 		inode_touch(inode, false);
 		inode->remote = REMOTE_ABSENT;
@@ -337,13 +374,15 @@ int name_remove(struct inode *inode)
 		remote_refresh(inode);
 		err = -EBUSY;
 	}
-	if (!err)
-		keep_directory(parent);
 	inode_put(parent);
 	if (err)
 		return err;
-	/* What S3 has never had must not come back after a crash either. */
-	return dirty && owed ? change_wait(inode, owed) : 0;
+	if (!dirty || !owed)
+		return 0;
+	/* What S3 has never had must not come back after a crash either; what it had, not even
+	 * after a power loss. */
+	return in_bucket ? journal_wait(vfs->env->journal, owed, JOURNAL_DURABLE)
+			 : change_wait(inode, owed);
 }
 
 int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)

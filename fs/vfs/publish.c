@@ -22,7 +22,7 @@ enum { PUBLISH_PARALLEL = 16, SCAN_MAX = 64 };
 #define RETRY_MAX	 (30 * NSEC_PER_SEC)
 #define RETRY_HOPELESS	 (60 * NSEC_PER_SEC)
 
-static bool heals_by_itself(int err)
+bool publish_heals(int err)
 {
 	switch (err) {
 	case -ETIMEDOUT:
@@ -308,6 +308,24 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 	return err == -ENOENT ? 0 : err ? err : inode_is_dirty(inode) ? -EAGAIN : 0;
 }
 
+/* The row is from before a power loss, and S3 got all that it owes: what the journal learned after
+ * is lost, and the data file may be older than the object. */
+static bool is_superseded(const struct inode *inode, const char *put_id)
+{
+	int order = put_id_order(put_id, inode->put_id);
+
+	return inode->reloaded && (order > 0 || (order == 0 && !inode->later));
+}
+
+static void take_theirs(struct inode *inode, const struct os_result *result)
+{
+	inode->dirty = 0;
+	inode->published_generation = inode->generation;
+	inode_drop_content(inode);
+	remote_apply(inode, result);
+	change_settle(inode);
+}
+
 /* What became of an attempt whose end nobody saw? Its object, if it is there, becomes the base. */
 int publish_resolve(struct inode *inode)
 {
@@ -323,14 +341,17 @@ int publish_resolve(struct inode *inode)
 	err = env_s3(inode->vfs->env, &head);
 	if (!err) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
-		ours = put_id && strcmp(put_id, inode->put_id) == 0;
+		ours = put_id && put_id_is_kin(put_id, inode->put_id);
 		if (ours) {
 			inode_set_etag(inode, head.result.etag);
 			inode->remote = REMOTE_PRESENT;
 			inode->remote_size = head.result.size;
+			if (is_superseded(inode, put_id))
+				take_theirs(inode, &head.result);
 		}
 	}
 	os_request_free_result(&head);
+	inode->reloaded = false;
 	if ((!err || err == -ENOENT) && !ours && stream_is_resumed(inode)) {
 		inode->resolve_first = false;
 		free(key);
@@ -341,9 +362,11 @@ int publish_resolve(struct inode *inode)
 	free(key);
 	if (err && err != -ENOENT)
 		return err;
-	env_put_id(inode->vfs->env, inode->put_id);
-	change_journal(inode);
 	inode->resolve_first = false;
+	if (!inode_is_dirty(inode))
+		return 0;
+	put_id_next(inode->vfs->env, inode->put_id);
+	change_journal(inode);
 	return 0;
 }
 
@@ -415,7 +438,7 @@ static void publish_once(struct inode *inode, struct upload_outcome *outcome)
 	}
 	if (!outcome->err && inode->resolve_first)
 		outcome->err = publish_resolve(inode);
-	if (!outcome->err) {
+	if (!outcome->err && inode_is_dirty(inode)) {
 		bool body = (inode->dirty & NODE_DIRTY_DATA) || inode->remote != REMOTE_PRESENT ||
 			    !S_ISREG(inode->attributes.mode);
 
@@ -438,7 +461,7 @@ static void note_failure(struct inode *inode, const struct upload_outcome *outco
 	struct vfs *vfs = inode->vfs;
 	uint64_t delay = RETRY_FIRST << (inode->retries < 6 ? inode->retries : 6);
 	const char *text = outcome->message[0] ? outcome->message : "cannot upload";
-	bool heals = heals_by_itself(outcome->err) && !inode->suspect;
+	bool heals = publish_heals(outcome->err) && !inode->suspect;
 
 	if (delay > RETRY_MAX)
 		delay = RETRY_MAX;
@@ -468,13 +491,20 @@ static void note_success(struct inode *inode)
 		change_settle(inode);
 		return;
 	}
-	env_put_id(inode->vfs->env, inode->put_id);
+	put_id_next(inode->vfs->env, inode->put_id);
 	change_journal(inode);
 	/* What is open for writing goes when it is closed or synced. */
 	if (inode->dirty & NODE_DIRTY_DATA)
 		inode->due = inode->writers > 0 ? DEADLINE_NONE : 0;
 	else
 		inode->due = env_after(inode->vfs->env, ATTRIBUTES_LATER);
+}
+
+/* An attempt that succeeded after one whose end nobody saw leaves that one behind. */
+static void note_haunted(struct inode *inode, const struct upload_outcome *outcome)
+{
+	if (outcome->haunted || outcome->ambiguous)
+		inode->haunted_at = env_now(inode->vfs->env);
 }
 
 static void publisher(void *argument)
@@ -484,6 +514,7 @@ static void publisher(void *argument)
 	struct upload_outcome outcome;
 
 	publish_once(inode, &outcome);
+	note_haunted(inode, &outcome);
 	inode->publishing = false;
 	vfs->publishing--;
 	if (outcome.err)

@@ -1,4 +1,4 @@
-/* rename.c — rename of files and of directories. Part of vfs.h.
+/* rename.c — rename of files; directories are in rename_directory.c. Part of vfs.h.
  *
  * S3 has no rename: the object is copied by the server and the source goes only after its
  * destination is there. The intent is in the journal before the first copy, so that a crash leaves
@@ -10,29 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buf.h"
 #include "common/log.h"
 #include "fs/vfs/inode.h"
-#include "fs/vfs/key.h"
-#include "fs/vfs/tree_copy.h"
+#include "fs/vfs/rename.h"
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
 #endif
 
-#define PUBLISH_WAIT (300 * NSEC_PER_SEC)
-#define SETTLE_WAIT  (30 * NSEC_PER_SEC)
+#define SETTLE_WAIT (30 * NSEC_PER_SEC)
 
-struct rename {
-	struct vfs *vfs;
-	struct inode *from, *to;       /* directories */
-	struct inode *source, *target; /* target may be NULL */
-	const char *new_name;
-	char *source_key, *target_key;
-};
-
-/* The tree follows what S3 has done. */
-static int move_inode(struct rename *rename)
+int rename_move_inode(struct rename *rename)
 {
 	struct inode *source = rename->source;
 	struct vfs *vfs = rename->vfs;
@@ -44,6 +32,7 @@ static int move_inode(struct rename *rename)
 		inode_vanish(shown);
 	}
 	inode_get(rename->from);
+	janitor_expect(source);
 	inode_unlink(source);
 	err = inode_link(source, rename->to, rename->new_name);
 	inode_touch(source, false);
@@ -74,7 +63,7 @@ static void replace_target(struct rename *rename)
 	inode_orphan(target);
 }
 
-static int put_intent(struct rename *rename, enum journal_intent_kind kind, const char *etag,
+int rename_put_intent(struct rename *rename, enum journal_intent_kind kind, const char *etag,
 		      uint64_t *id)
 {
 	struct journal *journal = rename->vfs->env->journal;
@@ -88,7 +77,10 @@ static int put_intent(struct rename *rename, enum journal_intent_kind kind, cons
 	int err;
 
 	*id = intent.id;
-	err = journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
+	/* What is owed of the target may be durable: then that it was replaced has to be, too. */
+	err = journal_wait(journal, journal_put_intent(journal, &intent),
+			   rename->target && inode_is_dirty(rename->target) ? JOURNAL_DURABLE
+									    : JOURNAL_COMMITTED);
 	if (err) /* on a full disk it may be written later, and nothing of it was done */
 		journal_drop_intent(journal, intent.id);
 	return err;
@@ -109,6 +101,81 @@ static int delete_source(struct rename *rename, const char *etag)
 		vfs_report(rename->vfs, rename->source, err, request.result.message);
 	os_request_free_result(&request);
 	return err;
+}
+
+/* The copy has been made: there is no way back, so that a server that is away for a while is waited
+ * for.
+ */
+static int delete_source_patiently(struct rename *rename, const char *etag)
+{
+	struct env *env = rename->vfs->env;
+	uint64_t deadline = env_after(env, PUBLISH_WAIT), pause = NSEC_PER_SEC / 2;
+	int err = delete_source(rename, etag);
+
+	while (err && publish_heals(err) && env_now(env) + pause < deadline) {
+		fiber_sleep_until(env_after(env, pause), WAIT_PLAIN);
+		pause *= 2;
+		err = delete_source(rename, etag);
+	}
+	return err;
+}
+
+/* A copy that may come late: where it would be a new name it is removed then, else the rename is
+ * finished, because what it has replaced is gone. True: the intent stays for that. */
+static bool follow_copy(struct rename *rename, uint64_t id, const char *ids)
+{
+	char put_id[PUT_ID_LEN + 1];
+	struct journal_intent intent = {.id = id,
+					.kind = INTENT_RENAME_FILE,
+					.source = rename->source_key,
+					.target = rename->target_key,
+					.etag = ids};
+	struct found_intent *found;
+
+	if (!rename->target || !rename->target->etag) {
+		memcpy(put_id, ids, PUT_ID_LEN);
+		put_id[PUT_ID_LEN] = 0;
+		janitor_watch(rename->vfs, rename->target_key, put_id);
+		return false;
+	}
+	found = found_intent_new(&intent);
+	if (found && janitor_follow(rename->vfs, found, rename_finish))
+		return true;
+	if (found)
+		found_intent_free(found);
+	return false;
+}
+
+/* The source may not be deleted: the copy goes, if it may. */
+static void take_back(struct rename *rename, const char *etag)
+{
+	struct os_request request = {.op = OS_DELETE, .key = rename->target_key, .urgent = true};
+
+	if (rename->vfs->uploader.can.delete)
+		request.condition.if_match = etag;
+	env_s3(rename->vfs->env, &request);
+	os_request_free_result(&request);
+}
+
+/* The copy is there, and what was at the target before is not: it only goes forward. */
+static int delete_later(struct rename *rename, uint64_t id, const char *ids)
+{
+	struct journal *journal = rename->vfs->env->journal;
+	struct journal_intent intent = {.id = id,
+					.kind = INTENT_RENAME_FILE,
+					.source = rename->source_key,
+					.target = "",
+					.etag = ids};
+	struct found_intent *found = found_intent_new(&intent);
+	int err = found ? journal_wait(journal, journal_put_intent(journal, &intent),
+				       JOURNAL_COMMITTED)
+			: -ENOMEM;
+
+	if (!err && janitor_follow(rename->vfs, found, rename_finish))
+		return 0;
+	if (found)
+		found_intent_free(found);
+	return err ? err : -EAGAIN;
 }
 
 /* A file that is in S3: copy, then delete. Pending attributes go along in the copy. */
@@ -142,7 +209,7 @@ static int copy_file(struct rename *rename)
 	if (!err)
 		err = attributes_encode(&source->attributes, &meta);
 	if (!err)
-		err = put_intent(rename, INTENT_RENAME_FILE, ids, &intent);
+		err = rename_put_intent(rename, INTENT_RENAME_FILE, ids, &intent);
 	if (err) {
 		os_meta_free(&meta);
 		return err;
@@ -153,10 +220,18 @@ static int copy_file(struct rename *rename)
 	if (err)
 		vfs_report(vfs, source, err, outcome.message);
 	else
-		err = delete_source(rename, job.source_etag);
+		err = delete_source_patiently(rename, job.source_etag);
+	/* It may still be made, after we said that it was not. */
+	if (err && outcome.ambiguous && follow_copy(rename, intent, ids))
+		return err;
 	/* Who is told that it failed may go on with the source: only a crash leaves the intent
-	 * behind. */
-	journal_drop_intent(vfs->env->journal, intent);
+	 * behind, and a source that cannot be deleted now. */
+	if (!outcome.err && err && !publish_heals(err) && !job.target_etag[0])
+		take_back(rename, outcome.etag);
+	if (!outcome.err && publish_heals(err) && delete_later(rename, intent, ids) == 0)
+		err = 0;
+	else
+		journal_drop_intent(vfs->env->journal, intent);
 	if (!err) {
 		inode_set_etag(source, outcome.etag);
 		source->remote_modified = 0;
@@ -179,29 +254,41 @@ static int rename_local(struct rename *rename)
 	}
 	os_meta_set(&source->meta, META_CONFLICT, NULL);
 	replace_target(rename);
-	err = move_inode(rename);
+	err = rename_move_inode(rename);
 	return err ? err : change_wait(source, change_journal(source));
 }
 
 static int rename_remote(struct rename *rename)
 {
 	struct inode *source = rename->source;
+	struct journal *journal = rename->vfs->env->journal;
 	bool attributes = inode_is_dirty(source);
+	bool owed = rename->target && inode_is_dirty(rename->target);
 	uint64_t generation = source->generation;
 	int err = rename->target ? inode_keep_for_readers(rename->target) : 0;
 
+	if (!err && rename->from != rename->to)
+		err = keep_directory(rename->from, source);
+	if (!err)
+		err = change_confirm(source);
+	if (!err && rename->target)
+		err = change_confirm(rename->target);
+	if (!err && source->parent != rename->from)
+		err = -ENOENT;
 	if (!err)
 		err = copy_file(rename);
 	if (err)
 		return err;
 	replace_target(rename);
-	err = move_inode(rename);
+	err = rename_move_inode(rename);
 	/* The pending attributes went along with the copy. */
 	if (!err && attributes && source->generation == generation && inode_is_dirty(source)) {
 		source->dirty = 0;
 		source->published_generation = generation;
 		change_settle(source);
 	}
+	if (!err && owed)
+		err = journal_wait(journal, journal_newest(journal), JOURNAL_DURABLE);
 	return err;
 }
 
@@ -256,198 +343,6 @@ static int rename_file(struct rename *rename)
 	if (target)
 		publish_release(target);
 	publish_release(source);
-	return err;
-}
-
-/* What was copied below has a new version: its inode learns it if the old one is what it has. Of
- * everything else S3 is asked again. */
-static void copied(void *context, const char *relative, const char *etag, const char *copy)
-{
-	struct inode *inode = inode_below(context, relative);
-
-	if (!inode || inode->remote != REMOTE_PRESENT)
-		return;
-	if (!copy || !inode->etag || strcmp(inode->etag, etag) != 0) {
-		inode->confirmed_at = 0;
-		return;
-	}
-	inode_set_etag(inode, copy);
-	inode->remote_modified = 0;
-	if (inode->persisted && !inode->directory)
-		change_journal(inode);
-}
-
-static bool is_entered(const struct inode *directory)
-{
-	size_t position = 0;
-	void *value;
-
-	if (directory->directory->entered)
-		return true;
-	while (map_next(directory->directory->children, &position, NULL, NULL, &value))
-		if (((struct inode *)value)->directory && is_entered(value))
-			return true;
-	return false;
-}
-
-/* Until no name below is being removed or renamed; new ones must wait from the freeze on, which has
- * to follow at once. */
-static int wait_alone(struct inode *directory)
-{
-	struct vfs *vfs = directory->vfs;
-	uint64_t deadline = env_after(vfs->env, PUBLISH_WAIT);
-
-	while (directory->directory->frozen || is_entered(directory))
-		if (fiber_wait(&vfs->thawed, deadline, WAIT_PLAIN))
-			return -EBUSY;
-	return 0;
-}
-
-/* A publication, which still goes to a key below. */
-static struct inode *busy_below(struct inode *directory)
-{
-	size_t position = 0;
-	void *value;
-
-	if (directory->publishing)
-		return directory;
-	while (map_next(directory->directory->children, &position, NULL, NULL, &value)) {
-		struct inode *child = value, *busy = child->publishing ? child : NULL;
-
-		if (!busy && child->directory)
-			busy = busy_below(child);
-		if (busy)
-			return busy;
-	}
-	return NULL;
-}
-
-/* What was under way below before the freeze still goes to the old keys: it ends first. */
-static void quiesce_below(struct inode *directory)
-{
-	struct inode *busy;
-
-	while ((busy = busy_below(directory))) {
-		inode_get(busy);
-		publish_quiesce(busy);
-		inode_put(busy);
-	}
-}
-
-/* An intent that stays says what is left to do. */
-static void amend_intent(struct rename *rename, uint64_t id, const struct tree_copy *copy)
-{
-	struct journal *journal = rename->vfs->env->journal;
-	char note[TREE_NOTE_MAX];
-	struct journal_intent intent = {
-		.id = id,
-		.kind = INTENT_RENAME_DIR,
-		.source = rename->source_key,
-		.target = rename->target_key,
-		.etag = note,
-	};
-
-	tree_copy_note(copy, note);
-	journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
-}
-
-static void report(struct rename *rename, int err, const struct tree_copy *copy,
-		   const char *message)
-{
-	static const char *const ends[] = {
-		[TREE_AS_BEFORE] = "it stays",
-		[TREE_BETWEEN] = "it stays; the next mount removes the copies that are left",
-		[TREE_MOVED] = "it moved; the next mount deletes what is left of the old",
-	};
-	char text[400];
-
-	snprintf(text, sizeof(text), "rename to %s: %s: %s", rename->target_key, ends[copy->state],
-		 message[0] ? message : "it failed");
-	vfs_report(rename->vfs, rename->source, err, text);
-}
-
-static int move_tree(struct rename *rename)
-{
-	struct vfs *vfs = rename->vfs;
-	struct tree_copy copy = {.uploader = &vfs->uploader,
-				 .source = rename->source_key,
-				 .target = rename->target_key,
-				 .copied = copied,
-				 .context = rename->source,
-				 .take_back = true};
-	char message[300] = "";
-	uint64_t intent;
-	int err = put_intent(rename, INTENT_RENAME_DIR, "", &intent), moved = 0;
-	bool owed;
-
-	if (err)
-		return err;
-	err = tree_copy_run(&copy, message, sizeof(message));
-	owed = err && copy.state != TREE_AS_BEFORE;
-	if (err)
-		report(rename, err, &copy, message);
-	if (copy.state == TREE_MOVED) {
-		moved = move_inode(rename);
-		err = 0;
-	}
-	if (owed)
-		amend_intent(rename, intent, &copy);
-	else
-		journal_drop_intent(vfs->env->journal, intent);
-	return err ? err : moved;
-}
-
-/* An empty directory gives way. */
-static int remove_target(struct rename *rename)
-{
-	int err = listing_is_empty(rename->target);
-
-	if (err <= 0)
-		return err < 0 ? err : -ENOTEMPTY;
-	err = name_remove(rename->target);
-	if (err)
-		return err;
-	inode_put(rename->target);
-	rename->target = NULL;
-	return 0;
-}
-
-/* While this waited, others may have renamed what is above. */
-static int check_keys(const struct rename *rename)
-{
-	char *source = NULL, *target = NULL;
-	int err = inode_key(rename->source, &source);
-
-	if (!err)
-		err = inode_child_key(rename->to, rename->new_name, true, &target);
-	if (!err &&
-	    (strcmp(source, rename->source_key) != 0 || strcmp(target, rename->target_key) != 0))
-		err = -EBUSY;
-	free(source);
-	free(target);
-	return err;
-}
-
-static int rename_directory(struct rename *rename)
-{
-	struct vfs *vfs = rename->vfs;
-	struct inode *source = rename->source;
-	int err = vfs_sync(vfs, source->ino, env_after(vfs->env, PUBLISH_WAIT));
-
-	if (!err && rename->target)
-		err = remove_target(rename);
-	if (!err)
-		err = wait_alone(source);
-	if (err)
-		return err;
-	source->directory->frozen++;
-	quiesce_below(source);
-	err = check_keys(rename);
-	if (!err)
-		err = move_tree(rename);
-	source->directory->frozen--;
-	wait_wake_all(&vfs->thawed);
-	publish_pump(vfs);
 	return err;
 }
 

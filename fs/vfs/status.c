@@ -140,6 +140,7 @@ void vfs_status(struct vfs *vfs, struct buf *out)
 	json_put_integer(&json, "published", (int64_t)vfs->published);
 	json_put_integer(&json, "conflicts", (int64_t)vfs->conflicts);
 	json_put_integer(&json, "failures", (int64_t)vfs->failures);
+	json_put_integer(&json, "parked", (int64_t)vfs->parked);
 	json_put_integer(&json, "hidden_keys", (int64_t)vfs->hidden);
 	json_put_bool(&json, "recovering", vfs->recovering);
 	json_put_bool(&json, "read_only", vfs->config.read_only);

@@ -150,6 +150,10 @@ int vfs_sync(struct vfs *vfs, uint64_t ino, uint64_t deadline);
  * disk. */
 int vfs_fsyncdir(struct vfs *vfs, uint64_t ino, uint64_t deadline);
 
+/* Everything that is dirty survives power loss when it returns 0: before the end of a mount that
+ * could not upload all. In a fiber. */
+int vfs_make_durable(struct vfs *vfs);
+
 int vfs_statfs(struct vfs *vfs, uint64_t *blocks, uint64_t *blocks_free, uint64_t *files);
 /* The state as one JSON object, for `s3mount status`. */
 void vfs_status(struct vfs *vfs, struct buf *out);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/sim/sim_errors.h"
 #include "tests/sim/sim_explore.h"
 #include "tests/sim/sim_operations.h"
 
@@ -18,13 +19,19 @@ struct arguments {
 	unsigned part, parts; /* this process's share */
 	unsigned sample;      /* one of so many pairs */
 	bool verbose;
+	bool errors; /* instead of crashes */
+	int fault;   /* -1: all */
+	bool lasting;
+	int nth;
+	unsigned random; /* so many histories by seed, instead of pairs */
+	uint64_t seed;
 };
 
 /* How the second operation meets the first. */
 enum variant {
-	AFTER,	   /* the first is closed */
-	WITHIN,	   /* the first still has its file open */
-	LATER,	   /* what goes by itself has gone */
+	AFTER,	      /* the first is closed */
+	WITHIN,	      /* the first still has its file open */
+	LATER,	      /* what goes by itself has gone */
 	SLOW_JOURNAL, /* commits lag behind */
 	VARIANTS,
 };
@@ -43,9 +50,38 @@ static void build(struct sim_history *history, const int *operations, int count,
 					(struct sim_step){.kind = STEP_PAUSE, .offset = 300});
 	}
 	for (int handle = 0; handle < STEP_HANDLES; handle++)
-		if (history->open[handle])
+		if (history->state.open[handle])
 			sim_history_add(history,
 					(struct sim_step){.kind = STEP_CLOSE, .handle = handle});
+}
+
+/* Where deleting is denied, what is left of a renamed directory stays until the next mount, and
+ * what is made below the old name meanwhile stays beside it: no single tree says what must be. */
+static bool renames_directory(const struct sim_history *history)
+{
+	for (int i = 0; i < history->count; i++)
+		if (history->steps[i].kind == STEP_RENAME &&
+		    history->trees[i].entries[history->steps[i].path].kind == SIM_DIRECTORY)
+			return true;
+	return false;
+}
+
+/* Each call fails once, and then for good. */
+static void fail(struct sim_world *world, const struct arguments *arguments,
+		 struct sim_history *history, const struct sim_options *options,
+		 struct sim_counts *counts)
+{
+	for (int fault = 0; fault < FAULTS; fault++)
+		for (int lasting = 0; lasting < 2; lasting++) {
+			if ((arguments->fault >= 0 &&
+			     (arguments->fault != fault || (int)arguments->lasting != lasting)) ||
+			    (fault == FAULT_MEMORY) != (sim_memory_start != NULL))
+				continue;
+			if (fault == FAULT_REQUEST_DENIED && renames_directory(history))
+				continue;
+			sim_errors(world, history, options, (enum sim_fault)fault, lasting,
+				   arguments->nth, counts);
+		}
 }
 
 static void explore(struct sim_world *world, const struct arguments *arguments,
@@ -75,7 +111,10 @@ static void explore(struct sim_world *world, const struct arguments *arguments,
 	}
 	options.seed = options.seed * 64 + (unsigned)(mode * VARIANTS) + (unsigned)variant;
 	build(&history, operations, count, variant);
-	sim_explore(world, &history, &options, counts);
+	if (arguments->errors)
+		fail(world, arguments, &history, &options, counts);
+	else
+		sim_explore(world, &history, &options, counts);
 	sim_history_free(&history);
 }
 
@@ -110,6 +149,24 @@ static void enumerate(struct sim_world *world, const struct arguments *arguments
 			}
 }
 
+/* Longer histories, each from a seed of its own; the line that reproduces one names its operations.
+ */
+static void draw_histories(struct sim_world *world, const struct arguments *arguments,
+			   struct sim_counts *counts)
+{
+	for (unsigned i = arguments->part; i < arguments->random; i += arguments->parts) {
+		int operations[OPERATIONS_MAX], count, mode, variant;
+
+		world->random = arguments->seed + i;
+		count = 3 + (int)sim_draw(world, 4);
+		for (int j = 0; j < count; j++)
+			operations[j] = (int)sim_draw(world, (uint64_t)sim_operation_count());
+		mode = (int)sim_draw(world, MODES);
+		variant = (int)sim_draw(world, VARIANTS);
+		explore(world, arguments, operations, count, mode, (enum variant)variant, counts);
+	}
+}
+
 static int parse_operations(struct arguments *arguments, char *text)
 {
 	for (char *name = text, *comma; name; name = comma) {
@@ -130,19 +187,39 @@ static int parse_operations(struct arguments *arguments, char *text)
 	return 0;
 }
 
+/* The N of "I/N"; 0: there is none. */
+static unsigned parts_of(const char *text)
+{
+	const char *slash = text ? strchr(text, '/') : NULL;
+
+	return slash ? (unsigned)strtoul(slash + 1, NULL, 10) : 0;
+}
+
+static int parse_fault(struct arguments *arguments, const char *name)
+{
+	arguments->errors = true;
+	for (int i = 0; i < FAULTS; i++)
+		if (name && strcmp(name, sim_fault_name((enum sim_fault)i)) == 0)
+			arguments->fault = i;
+	return arguments->fault < 0 ? -1 : 0;
+}
+
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"do", required_argument, NULL, 'd'},	  {"mode", required_argument, NULL, 'm'},
+		{"do", required_argument, NULL, 'd'},	   {"mode", required_argument, NULL, 'm'},
 		{"variant", required_argument, NULL, 'v'}, {"crash", required_argument, NULL, 'c'},
-		{"image", required_argument, NULL, 'i'},  {"stride", required_argument, NULL, 's'},
-		{"part", required_argument, NULL, 'p'},	  {"sample", required_argument, NULL, 'n'},
-		{"verbose", no_argument, NULL, 'V'},	  {NULL, 0, NULL, 0},
+		{"image", required_argument, NULL, 'i'},   {"stride", required_argument, NULL, 's'},
+		{"part", required_argument, NULL, 'p'},	   {"sample", required_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'V'},	   {"errors", no_argument, NULL, 'e'},
+		{"fault", required_argument, NULL, 'f'},   {"lasting", no_argument, NULL, 'l'},
+		{"nth", required_argument, NULL, 't'},	   {"random", required_argument, NULL, 'r'},
+		{"seed", required_argument, NULL, 'S'},	   {NULL, 0, NULL, 0},
 	};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		int number = optarg ? atoi(optarg) : 0;
+		int number = optarg ? (int)strtol(optarg, NULL, 10) : 0;
 
 		switch (option) {
 		case 'd':
@@ -156,15 +233,33 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 		case 's': arguments->stride = number > 0 ? (unsigned)number : 1; break;
 		case 'n': arguments->sample = number > 0 ? (unsigned)number : 1; break;
 		case 'p':
-			if (sscanf(optarg, "%u/%u", &arguments->part, &arguments->parts) != 2)
+			arguments->part = (unsigned)number;
+			arguments->parts = parts_of(optarg);
+			if (arguments->part >= arguments->parts)
 				return -1;
 			break;
 		case 'V': arguments->verbose = true; break;
+		case 'e': arguments->errors = true; break;
+		case 'f':
+			if (parse_fault(arguments, optarg))
+				return -1;
+			break;
+		case 'l': arguments->lasting = true; break;
+		case 't': arguments->nth = number; break;
+		case 'r': arguments->random = (unsigned)number; break;
+		case 'S': arguments->seed = optarg ? strtoull(optarg, NULL, 10) : 0; break;
 		default: return -1;
 		}
 	}
 	return 0;
 }
+
+static const char usage[] =
+	"usage: sim [--do OPERATION,..] [--mode 0-3] [--variant 0-3]  one history, or all pairs\n"
+	"           [--random N [--seed N]]                           longer ones, by chance\n"
+	"           [--crash N] [--image N] [--stride N]              after crashes, or\n"
+	"           [--errors | --fault NAME [--lasting] [--nth N]]   with failing calls\n"
+	"           [--sample N] [--part I/N] [--verbose]\n";
 
 int main(int argc, char **argv)
 {
@@ -172,6 +267,7 @@ int main(int argc, char **argv)
 				      .variant = -1,
 				      .crash = -1,
 				      .image = -1,
+				      .fault = -1,
 				      .stride = 1,
 				      .parts = 1,
 				      .sample = 1};
@@ -180,9 +276,7 @@ int main(int argc, char **argv)
 	struct timespec begin, end;
 
 	if (parse(&arguments, argc, argv)) {
-		fprintf(stderr, "usage: sim [--do OPERATION,..] [--mode 0-3] [--variant 0-3] "
-				"[--crash N] [--image N]\n"
-				"           [--stride N] [--sample N] [--part I/N] [--verbose]\n");
+		fputs(usage, stderr);
 		return 2;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -191,6 +285,8 @@ int main(int argc, char **argv)
 		explore(world, &arguments, arguments.operations, arguments.count,
 			arguments.mode < 0 ? 0 : arguments.mode,
 			arguments.variant < 0 ? AFTER : (enum variant)arguments.variant, &counts);
+	else if (arguments.random > 0)
+		draw_histories(world, &arguments, &counts);
 	else
 		enumerate(world, &arguments, &counts);
 	sim_world_destroy(world);

@@ -102,9 +102,14 @@ static bool may_be(const struct sim_history *history, const struct sim_progress 
 {
 	int from = progress->floor[path];
 
-	for (int j = from; j <= progress->begun; j++)
-		if (same(found, &history->trees[j].entries[path]))
+	for (int j = from; j <= progress->begun; j++) {
+		const struct sim_entry *entry = &history->trees[j].entries[path];
+
+		/* A chmod may be lost while a later rename is not. */
+		if (same(found, entry) ||
+		    (found->kind == SIM_DIRECTORY && entry->kind == SIM_DIRECTORY))
 			return true;
+	}
 	return overwrites && is_mix(history, path, from, progress->begun, found);
 }
 
@@ -147,13 +152,17 @@ static struct sim_verdict check_power_loss(const struct sim_history *history,
 	return (struct sim_verdict){true, ""};
 }
 
-struct sim_verdict sim_check(const struct sim_history *history,
-			     const struct sim_progress *progress, const struct sim_tree *found,
-			     bool power_loss, bool overwrites)
+struct sim_verdict sim_check(const struct sim_history *history, const struct sim_progress *progress,
+			     const struct sim_tree *found, bool power_loss, bool overwrites)
 {
+	int from = progress->acknowledged;
+
+	/* A file that nobody has written or closed yet may be gone. */
+	while (from > 0 && history->steps[from - 1].kind == STEP_OPEN)
+		from--;
 	if (power_loss)
 		return check_power_loss(history, progress, found, overwrites);
-	for (int j = progress->acknowledged; j <= progress->begun; j++)
+	for (int j = from; j <= progress->begun; j++)
 		if (same_tree(found, &history->trees[j]))
 			return (struct sim_verdict){true, ""};
 	for (int i = 0; i < SIM_PATHS; i++) {

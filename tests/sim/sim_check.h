@@ -12,9 +12,8 @@ struct sim_verdict {
 /* found was left by a crash at that point of the history. power_loss: what was not promised may
  * have been lost, file by file; else nothing that was acknowledged. overwrites: blocks of a file
  * that was changed after its last fsync may be old or new (fsync=local; docs/semantics.md). */
-struct sim_verdict sim_check(const struct sim_history *history,
-			     const struct sim_progress *progress, const struct sim_tree *found,
-			     bool power_loss, bool overwrites);
+struct sim_verdict sim_check(const struct sim_history *history, const struct sim_progress *progress,
+			     const struct sim_tree *found, bool power_loss, bool overwrites);
 /* The same tree, seen in two ways. */
 struct sim_verdict sim_check_same(const struct sim_tree *one, const struct sim_tree *other);
 

@@ -63,7 +63,7 @@ static struct image image_copy(const struct image *image)
 {
 	struct image copy = *image;
 
-	copy.pages = calloc(image->count + 1, sizeof(*copy.pages));
+	copy.pages = calloc(image->count + 1, sizeof(struct page *));
 	CHECK(copy.pages != NULL);
 	for (size_t i = 0; i < image->count; i++) {
 		copy.pages[i] = image->pages[i];
@@ -81,10 +81,10 @@ static struct page *image_page(struct image *image, size_t index)
 	if (index >= image->count) {
 		size_t count = index + 1 + index / 4;
 
-		image->pages = reallocarray(image->pages, count, sizeof(*image->pages));
+		image->pages = reallocarray(image->pages, count, sizeof(struct page *));
 		CHECK(image->pages != NULL);
 		memset(image->pages + image->count, 0,
-		       (count - image->count) * sizeof(*image->pages));
+		       (count - image->count) * sizeof(struct page *));
 		image->count = count;
 	}
 	page = image->pages[index];
@@ -192,7 +192,8 @@ static void add_change(struct sim_file *file, enum change_kind kind, const void 
 		memcpy(change->data, data, len);
 	if (file->count == file->capacity) {
 		file->capacity = 2 * file->capacity + 8;
-		file->changes = reallocarray(file->changes, file->capacity, sizeof(change));
+		file->changes = reallocarray(file->changes, file->capacity,
+					     sizeof(struct change *));
 		CHECK(file->changes != NULL);
 	}
 	file->changes[file->count++] = change;
@@ -221,7 +222,7 @@ static void append_file(struct sim_disk *disk, struct sim_file *file)
 {
 	if (disk->count == disk->capacity) {
 		disk->capacity = 2 * disk->capacity + 8;
-		disk->files = reallocarray(disk->files, disk->capacity, sizeof(file));
+		disk->files = reallocarray(disk->files, disk->capacity, sizeof(struct sim_file *));
 		CHECK(disk->files != NULL);
 	}
 	disk->files[disk->count++] = file;
@@ -242,7 +243,7 @@ static void forget(struct sim_disk *disk, size_t index)
 	file_free(disk->files[index]);
 	disk->count--;
 	memmove(disk->files + index, disk->files + index + 1,
-		(disk->count - index) * sizeof(*disk->files));
+		(disk->count - index) * sizeof(struct sim_file *));
 }
 
 /* The oldest removals reach the disk some day. */
@@ -289,7 +290,7 @@ static void sync_first(struct sim_file *file, size_t count)
 	}
 	file->count -= count;
 	file->covered += count;
-	memmove(file->changes, file->changes + count, file->count * sizeof(*file->changes));
+	memmove(file->changes, file->changes + count, file->count * sizeof(struct change *));
 	file->entry_synced = true;
 }
 
@@ -337,7 +338,7 @@ static struct sim_file *keep(const struct sim_file *from)
 	*file = *from;
 	file->now = image_copy(&from->now);
 	file->synced = image_copy(&from->synced);
-	file->changes = calloc(from->count + 1, sizeof(*file->changes));
+	file->changes = calloc(from->count + 1, sizeof(struct change *));
 	CHECK(file->changes != NULL);
 	file->capacity = from->count + 1;
 	for (size_t i = 0; i < from->count; i++) {

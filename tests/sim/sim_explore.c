@@ -1,11 +1,9 @@
 #include "tests/sim/sim_explore.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/check.h"
 #include "tests/sim/sim_play.h"
@@ -34,7 +32,7 @@ struct explorer {
 	struct sim_counts *counts;
 	struct sim_player player;
 	struct moment *moments, **tail;
-	int seen;		  /* moments so far */
+	int seen; /* moments so far */
 	unsigned stride_left;
 	/* While recovering: */
 	bool recovering, playing;
@@ -46,31 +44,20 @@ struct explorer {
 	struct sim_verdict verdict;
 };
 
-static char where[400]; /* what reproduces the state at hand; for a crash of the program itself */
-
-static void say_where(int number)
+static void set_where(const struct explorer *explorer)
 {
-	ssize_t written = write(STDOUT_FILENO, where, strlen(where));
+	char label[360];
 
-	(void)written;
-	signal(number, SIG_DFL);
-	raise(number);
-}
-
-static void set_where(const struct explorer *explorer, const char *what)
-{
-	snprintf(where, sizeof(where), "FAILED: %s: build/bin/sim %s --crash %d --image %d\n", what,
-		 explorer->options->label, explorer->crash, explorer->image);
-	signal(SIGABRT, say_where);
-	signal(SIGSEGV, say_where);
+	snprintf(label, sizeof(label), "%s --crash %d --image %d", explorer->options->label,
+		 explorer->crash, explorer->image);
+	sim_set_where("the program", label);
 }
 
 static void violation(struct explorer *explorer, const char *what)
 {
+	set_where(explorer);
 	explorer->counts->violations++;
-	set_where(explorer, what);
-	fputs(where, stdout);
-	fflush(stdout);
+	sim_violation(what, NULL);
 }
 
 static struct moment *take_moment(struct explorer *explorer, int number)
@@ -172,7 +159,7 @@ static unsigned place_flights(struct explorer *explorer, const struct moment *mo
 	unsigned late = 0;
 
 	for (struct sim_flight *flight = moment->flights; flight; flight = flight->next) {
-		unsigned fate = image == IMAGE_KILL_NONE  ? 0
+		unsigned fate = image == IMAGE_KILL_NONE   ? 0
 				: image == IMAGE_KILL_ALL  ? 1
 				: image == IMAGE_KILL_LATE ? 2
 							   : (unsigned)sim_draw(world, 3);
@@ -186,8 +173,8 @@ static unsigned place_flights(struct explorer *explorer, const struct moment *mo
 		landing->flight = flight;
 		timer_init(&landing->timer, land);
 		timer_set(world->executor, &landing->timer,
-			  executor_monotonic(world->executor) + sim_draw(world, LATE_MAX) /
-				  (1 + sim_draw(world, 2000)));
+			  executor_monotonic(world->executor) +
+				  sim_draw(world, LATE_MAX) / (1 + sim_draw(world, 2000)));
 		late++;
 	}
 	return late;
@@ -207,8 +194,7 @@ static void judge(struct explorer *explorer, const struct sim_progress *progress
 	struct sim_arena arena = {NULL};
 	struct sim_tree bucket, seen;
 	const struct sim_options *options = explorer->options;
-	const char *stray = sim_tree_from_bucket(&bucket, &explorer->world->memory->bucket,
-						 &arena);
+	const char *stray = sim_tree_from_bucket(&bucket, &explorer->world->memory->bucket, &arena);
 	char text[200];
 
 	if (stray) {
@@ -302,7 +288,7 @@ static void try_state(struct explorer *explorer, const struct moment *moment, in
 		world->random = explorer->options->seed ^ (uint64_t)moment->number << 32 ^
 				(uint64_t)(image + 1) << 56;
 	}
-	set_where(explorer, "the program");
+	set_where(explorer);
 	explorer->verdict = (struct sim_verdict){true, ""};
 	explorer->from = moment;
 	explorer->calls = 0;
@@ -310,6 +296,10 @@ static void try_state(struct explorer *explorer, const struct moment *moment, in
 	explorer->recrash_at = moment->depth < RECRASH_DEPTH
 				       ? 1 + (int)sim_draw(world, RECRASH_WITHIN)
 				       : 0;
+	world->trace = explorer->options->verbose && explorer->options->only_crash >= 0;
+	if (world->trace)
+		printf("image %d of moment %d, depth %d, %d..%d\n", image, moment->number,
+		       moment->depth, moment->progress.acknowledged, moment->progress.begun);
 	if (!sim_run(world, body_of_state, &state))
 		hang(explorer);
 	explorer->counts->states++;
@@ -323,28 +313,6 @@ static void try_state(struct explorer *explorer, const struct moment *moment, in
 		free_moment(recrash);
 	}
 	explorer->node->boots = boots;
-}
-
-static void put_base(struct explorer *explorer)
-{
-	const struct sim_tree *tree = &explorer->history->trees[0];
-
-	for (int i = 0; i < SIM_PATHS; i++) {
-		const struct sim_entry *entry = &tree->entries[i];
-		struct os_meta meta = OS_META_INIT;
-		struct os_request request = {.op = OS_PUT, .key = sim_paths[i], .meta = &meta};
-		struct memory_object *object;
-		unsigned char *data;
-
-		if (entry->kind != SIM_FILE)
-			continue;
-		object = memory_object_new(&request);
-		data = malloc(entry->bytes->size + 1);
-		CHECK(data != NULL);
-		memcpy(data, entry->bytes->data, entry->bytes->size);
-		memory_object_fill(object, data, entry->bytes->size);
-		memory_bucket_insert(&explorer->world->memory->bucket, object);
-	}
 }
 
 static void body_of_history(void *argument)
@@ -395,7 +363,7 @@ static void run_history(struct explorer *explorer)
 	struct sim_world *world = explorer->world;
 
 	sim_reset(world, explorer->options->seed);
-	put_base(explorer);
+	sim_put_base(world, explorer->history);
 	explorer->node->config.close = explorer->options->close;
 	explorer->node->config.fsync = explorer->options->fsync;
 	explorer->node->journal_pause = explorer->options->journal_pause;
@@ -404,7 +372,7 @@ static void run_history(struct explorer *explorer)
 	world->context = explorer;
 	explorer->crash = explorer->image = -1;
 	explorer->verdict = (struct sim_verdict){true, ""};
-	set_where(explorer, "the program");
+	set_where(explorer);
 	if (!sim_run(world, body_of_history, explorer))
 		hang(explorer);
 	if (!explorer->verdict.ok)

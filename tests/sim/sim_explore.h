@@ -1,4 +1,5 @@
-/* sim_explore.h — runs a history, and from each of its moments recovers what a crash would leave. */
+/* sim_explore.h — runs a history, and from each of its moments recovers what a crash would leave.
+ */
 #ifndef TESTS_SIM_SIM_EXPLORE_H
 #define TESTS_SIM_SIM_EXPLORE_H
 
@@ -21,10 +22,10 @@ enum sim_image {
 struct sim_options {
 	enum publish_mode close, fsync;
 	uint64_t seed;
-	uint64_t journal_pause; /* ns between a record and its commit */
-	unsigned stride;	/* every how many-th moment; from a random one on */
+	uint64_t journal_pause;	    /* ns between a record and its commit */
+	unsigned stride;	    /* every how many-th moment; from a random one on */
 	int only_crash, only_image; /* -1: all */
-	const char *label;	/* what reproduces the history */
+	const char *label;	    /* what reproduces the history */
 	bool verbose;
 };
 

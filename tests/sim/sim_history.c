@@ -59,9 +59,10 @@ static bool parent_exists(const struct sim_tree *tree, int path)
 	return parent < 0 || tree->entries[parent].kind == SIM_DIRECTORY;
 }
 
-static bool apply_open(struct sim_history *history, struct sim_tree *tree,
+static bool apply_open(struct sim_history *history, struct sim_state *state,
 		       const struct sim_step *step)
 {
+	struct sim_tree *tree = &state->tree;
 	struct sim_entry *entry = &tree->entries[step->path];
 
 	if (entry->kind == SIM_DIRECTORY || !parent_exists(tree, step->path) ||
@@ -72,31 +73,29 @@ static bool apply_open(struct sim_history *history, struct sim_tree *tree,
 					    sim_bytes_new(&history->arena, NULL, 0)};
 	if (step->flags & O_TRUNC)
 		entry->bytes = sim_bytes_new(&history->arena, NULL, 0);
-	history->open[step->handle] = entry->inode;
+	state->open[step->handle] = entry->inode;
 	return true;
 }
 
-static bool apply_write(struct sim_history *history, struct sim_tree *tree,
-			struct sim_step *step)
+static bool apply_write(struct sim_history *history, struct sim_state *state, int index)
 {
-	unsigned inode = history->open[step->handle];
-	int path = path_of(tree, inode), index = history->count;
+	struct sim_step *step = &history->steps[index];
+	unsigned inode = state->open[step->handle];
+	int path = path_of(&state->tree, inode);
 	struct sim_bytes *bytes;
-	size_t end;
+	size_t end, size;
 
 	if (!inode)
 		return false;
 	if (path < 0)
 		return true; /* it has no name any more */
-	if (step->kind == STEP_APPEND)
-		step->offset = tree->entries[path].bytes->size;
+	size = state->tree.entries[path].bytes->size;
+	if (step->kind == STEP_APPEND && index == history->count)
+		step->offset = size; /* as the program sees it, if nothing fails */
 	end = (size_t)(step->offset + step->len);
-	bytes = resized(history, tree->entries[path].bytes,
-			end > tree->entries[path].bytes->size ? end
-							      : tree->entries[path].bytes->size);
-	history->steps[index] = *step;
+	bytes = resized(history, state->tree.entries[path].bytes, end > size ? end : size);
 	sim_step_data(history, index, bytes->data + step->offset, (size_t)step->len);
-	tree->entries[path].bytes = bytes;
+	state->tree.entries[path].bytes = bytes;
 	return true;
 }
 
@@ -133,17 +132,18 @@ static bool apply_rename(struct sim_tree *tree, int from, int to)
 	return true;
 }
 
-/* False: the step fails. */
-static bool apply(struct sim_history *history, struct sim_tree *tree, struct sim_step *step)
+static bool apply(struct sim_history *history, struct sim_state *state, int index)
 {
+	struct sim_step *step = &history->steps[index];
+	struct sim_tree *tree = &state->tree;
 	struct sim_entry *entry = &tree->entries[step->path];
 
 	switch (step->kind) {
-	case STEP_OPEN: return apply_open(history, tree, step);
+	case STEP_OPEN: return apply_open(history, state, step);
 	case STEP_WRITE:
-	case STEP_APPEND: return apply_write(history, tree, step);
-	case STEP_FSYNC: return history->open[step->handle] != 0;
-	case STEP_CLOSE: return history->open[step->handle] != 0;
+	case STEP_APPEND: return apply_write(history, state, index);
+	case STEP_FSYNC:
+	case STEP_CLOSE: return state->open[step->handle] != 0;
 	case STEP_TRUNCATE:
 		if (entry->kind != SIM_FILE)
 			return false;
@@ -174,21 +174,34 @@ static bool apply(struct sim_history *history, struct sim_tree *tree, struct sim
 	}
 }
 
+bool sim_step_apply(struct sim_history *history, struct sim_state *state, int index)
+{
+	const struct sim_step *step = &history->steps[index];
+	bool applied = apply(history, state, index);
+
+	if (step->kind == STEP_CLOSE)
+		state->open[step->handle] = 0;
+	return applied;
+}
+
 void sim_history_add(struct sim_history *history, struct sim_step step)
 {
 	int index = history->count;
+	unsigned open;
 
 	CHECK(index < STEPS_MAX);
-	history->trees[index + 1] = history->trees[index];
+	if (index == 0)
+		history->state.tree = history->trees[0];
 	history->steps[index] = step;
-	history->fails[index] = !apply(history, &history->trees[index + 1], &step);
-	history->steps[index] = step;
+	open = history->state.open[step.handle];
+	history->fails[index] = !sim_step_apply(history, &history->state, index);
+	history->trees[index + 1] = history->state.tree;
 	history->count++;
-	/* The handle is the step's to the end: progress asks for it. */
-	history->steps[index].other = step.kind == STEP_RENAME ? step.other
-							      : (int)history->open[step.handle];
-	if (step.kind == STEP_CLOSE)
-		history->open[step.handle] = 0;
+	/* The file behind the handle, for sim_progress_take. */
+	if (step.kind == STEP_OPEN)
+		open = history->state.open[step.handle];
+	if (step.kind != STEP_RENAME)
+		history->steps[index].other = (int)open;
 }
 
 static void raise_all(struct sim_progress *progress, const struct sim_history *history, int after)
@@ -228,6 +241,24 @@ static void raise_names(struct sim_progress *progress, const struct sim_step *st
 	}
 }
 
+static bool is_open(const struct sim_history *history, int index, unsigned inode)
+{
+	unsigned open[STEP_HANDLES] = {0};
+
+	for (int i = 0; i < index; i++) {
+		const struct sim_step *step = &history->steps[i];
+
+		if (step->kind == STEP_OPEN && !history->fails[i])
+			open[step->handle] = (unsigned)step->other;
+		else if (step->kind == STEP_CLOSE)
+			open[step->handle] = 0;
+	}
+	for (int i = 0; i < STEP_HANDLES; i++)
+		if (open[i] == inode)
+			return true;
+	return false;
+}
+
 void sim_progress_take(struct sim_progress *progress, const struct sim_history *history, int index,
 		       bool close_is_s3, const bool in_bucket[SIM_PATHS])
 {
@@ -244,7 +275,9 @@ void sim_progress_take(struct sim_progress *progress, const struct sim_history *
 			raise_file(progress, history, after, (unsigned)step->other);
 		break;
 	case STEP_TRUNCATE:
-		if (close_is_s3)
+		/* Else its close publishes it. */
+		if (close_is_s3 &&
+		    !is_open(history, index, history->trees[after].entries[step->path].inode))
 			raise_file(progress, history, after,
 				   history->trees[after].entries[step->path].inode);
 		break;

@@ -36,20 +36,26 @@ struct sim_step {
 	uint64_t offset, len;
 };
 
+/* Names, and what is open. */
+struct sim_state {
+	struct sim_tree tree;
+	unsigned open[STEP_HANDLES]; /* inode; 0: closed */
+};
+
 struct sim_history {
 	struct sim_arena arena;
 	struct sim_step steps[STEPS_MAX];
-	bool fails[STEPS_MAX];		       /* the step must fail, and change nothing */
+	bool fails[STEPS_MAX];		      /* the step must fail, and change nothing */
 	struct sim_tree trees[STEPS_MAX + 1]; /* [n]: after n steps */
 	int count;
 	unsigned inodes;
-	unsigned open[STEP_HANDLES]; /* inode; 0: closed */
+	struct sim_state state; /* after the last one */
 };
 
 /* How far it has come, and what of it must survive. */
 struct sim_progress {
-	int acknowledged; /* steps that have returned */
-	int begun;	  /* one more while a step is under way */
+	int acknowledged;	/* steps that have returned */
+	int begun;		/* one more while a step is under way */
 	int floor[SIM_PATHS];	/* the tree after that many steps, or a later one, is at the name */
 	int synced[INODES_MAX]; /* the same of a file, whatever its name; 0: nothing */
 };
@@ -59,6 +65,8 @@ void sim_history_init(struct sim_history *history);
 void sim_history_free(struct sim_history *history);
 unsigned sim_history_new_inode(struct sim_history *history);
 void sim_history_add(struct sim_history *history, struct sim_step step);
+/* What a step makes of a state; false: it must fail, and changes nothing. */
+bool sim_step_apply(struct sim_history *history, struct sim_state *state, int index);
 /* What the step writes. */
 void sim_step_data(const struct sim_history *history, int index, unsigned char *data, size_t len);
 /* step number index has returned. in_bucket: the names that S3 had when it began. */

@@ -105,8 +105,7 @@ void sim_operations_base(struct sim_history *history)
 	put_file(history, "f", 5000, 1);
 	put_file(history, "e", 200, 2);
 	put_file(history, "d/x", 900, 3);
-	history->trees[0].entries[sim_path("d")] =
-		(struct sim_entry){SIM_DIRECTORY, 0, 0755, NULL};
+	history->trees[0].entries[sim_path("d")] = (struct sim_entry){SIM_DIRECTORY, 0, 0755, NULL};
 }
 
 void sim_operation_add(struct sim_history *history, int operation, int handle, bool stay_open)

@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/check.h"
 #include "fs/vfs/inode.h"
@@ -20,8 +23,7 @@ static int look(struct sim_node *node, uint64_t parent, const char *name, struct
 	return err;
 }
 
-static int find_parent(struct sim_node *node, const char *path, uint64_t *parent,
-		       const char **name)
+static int find_parent(struct sim_node *node, const char *path, uint64_t *parent, const char **name)
 {
 	char component[64];
 	struct stat found;
@@ -68,8 +70,8 @@ static int play_open(struct sim_player *player, const struct sim_step *step)
 		if (!err)
 			vfs_forget(node->vfs, found.st_ino, 1);
 	} else if (!err) {
-		err = vfs_open(node->vfs, caller, found.st_ino,
-			       O_RDWR | (step->flags & O_TRUNC), handle, &keep);
+		err = vfs_open(node->vfs, caller, found.st_ino, O_RDWR | (step->flags & O_TRUNC),
+			       handle, &keep);
 	}
 	if (err)
 		*handle = NULL;
@@ -127,8 +129,7 @@ static int play_remove(struct sim_node *node, int path, bool directory)
 
 	if (err)
 		return err;
-	return directory ? vfs_rmdir(node->vfs, parent, name)
-			 : vfs_unlink(node->vfs, parent, name);
+	return directory ? vfs_rmdir(node->vfs, parent, name) : vfs_unlink(node->vfs, parent, name);
 }
 
 static int play_rename(struct sim_node *node, int from, int to)
@@ -172,8 +173,7 @@ static int play_step(struct sim_player *player, int index)
 	case STEP_CHMOD: return set(node, step->path, values, VFS_SET_MODE);
 	case STEP_EVICT: play_evict(node); return 0;
 	case STEP_SYNC_DIR:
-		return vfs_fsyncdir(node->vfs, VFS_ROOT,
-				    env_after(&node->env, 300 * NSEC_PER_SEC));
+		return vfs_fsyncdir(node->vfs, VFS_ROOT, env_after(&node->env, 300 * NSEC_PER_SEC));
 	default: sim_sleep(node->world, step->offset * NSEC_PER_MSEC); return 0;
 	}
 }
@@ -261,9 +261,9 @@ static int look_into(struct sim_node *node, uint64_t ino, const char *above, str
 		err = look(node, ino, sim_paths[path] + strlen(above), &found);
 		if (err)
 			break;
-		tree->entries[path] = (struct sim_entry){
-			S_ISDIR(found.st_mode) ? SIM_DIRECTORY : SIM_FILE, 0,
-			found.st_mode & 07777, NULL};
+		tree->entries[path] = (struct sim_entry){S_ISDIR(found.st_mode) ? SIM_DIRECTORY
+										: SIM_FILE,
+							 0, found.st_mode & 07777, NULL};
 		if (S_ISDIR(found.st_mode)) {
 			snprintf(name, sizeof(name), "%s/", sim_paths[path]);
 			err = look_into(node, found.st_ino, name, tree, arena);
@@ -279,4 +279,51 @@ int sim_play_look(struct sim_node *node, struct sim_tree *tree, struct sim_arena
 {
 	memset(tree, 0, sizeof(*tree));
 	return look_into(node, VFS_ROOT, "", tree, arena);
+}
+
+void sim_put_base(struct sim_world *world, const struct sim_history *history)
+{
+	for (int i = 0; i < SIM_PATHS; i++) {
+		const struct sim_entry *entry = &history->trees[0].entries[i];
+		struct os_request request = {.op = OS_PUT, .key = sim_paths[i]};
+		struct memory_object *object;
+		unsigned char *data;
+
+		if (entry->kind != SIM_FILE)
+			continue;
+		object = memory_object_new(&request);
+		data = malloc(entry->bytes->size + 1);
+		CHECK(data != NULL);
+		memcpy(data, entry->bytes->data, entry->bytes->size);
+		memory_object_fill(object, data, entry->bytes->size);
+		memory_bucket_insert(&world->memory->bucket, object);
+	}
+}
+
+static char where[500], where_label[400];
+
+static void say_where(int number)
+{
+	ssize_t written = write(STDOUT_FILENO, where, strlen(where));
+
+	(void)written;
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+void sim_set_where(const char *what, const char *label)
+{
+	if (label)
+		snprintf(where_label, sizeof(where_label), "%s", label);
+	snprintf(where, sizeof(where), "FAILED: %.60s: build/bin/sim %s\n", what, where_label);
+	signal(SIGABRT, say_where);
+	signal(SIGSEGV, say_where);
+}
+
+void sim_violation(const char *what, const char *label)
+{
+	if (label)
+		snprintf(where_label, sizeof(where_label), "%s", label);
+	printf("FAILED: %s: build/bin/sim %s\n", what, where_label);
+	fflush(stdout);
 }

@@ -201,8 +201,7 @@ static void arrive(struct call *call)
 	struct sim_store *store = call->store;
 	struct os_request *request = call->request;
 	int err = -EIO;
-	enum sim_fate fate = store->fate ? store->fate(store->context, request, &err)
-					 : SIM_ARRIVES;
+	enum sim_fate fate = store->fate ? store->fate(store->context, request, &err) : SIM_ARRIVES;
 
 	call->arrived = true;
 	list_remove(&call->link); /* from here on it is decided */

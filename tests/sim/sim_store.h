@@ -12,10 +12,10 @@
 /* What happens to one request. */
 enum sim_fate {
 	SIM_ARRIVES,
-	SIM_REFUSED,	 /* answered with err, no effect */
-	SIM_LOST,	 /* no effect, and the sender cannot tell: err, ambiguous */
-	SIM_REPLY_LOST,	 /* effect, then as SIM_LOST */
-	SIM_LATE,	 /* err, ambiguous; and it takes effect some seconds later */
+	SIM_REFUSED,	/* answered with err, no effect */
+	SIM_LOST,	/* no effect, and the sender cannot tell: err, ambiguous */
+	SIM_REPLY_LOST, /* effect, then as SIM_LOST */
+	SIM_LATE,	/* err, ambiguous; and it takes effect some seconds later */
 };
 
 struct sim_store {

@@ -6,8 +6,8 @@
 
 #include "common/check.h"
 
-const char *const sim_paths[SIM_PATHS] = {"f",	 "e",	"n",   "m",   "d",   "d/x", "d/y",
-					  "d/s", "k",	"k/x", "k/y", "k/s", "s",   "d/n", "k/n"};
+const char *const sim_paths[SIM_PATHS] = {"f", "e",   "n",   "m",   "d", "d/x", "d/y", "d/s",
+					  "k", "k/x", "k/y", "k/s", "s", "d/n", "k/n"};
 
 struct sim_bytes *sim_bytes_new(struct sim_arena *arena, const void *data, size_t size)
 {
@@ -94,8 +94,7 @@ static void imply_parents(struct sim_tree *tree, int path)
 {
 	for (int parent = sim_path_parent(path); parent >= 0; parent = sim_path_parent(parent))
 		if (tree->entries[parent].kind == SIM_ABSENT)
-			tree->entries[parent] =
-				(struct sim_entry){SIM_DIRECTORY, 0, 0755, NULL};
+			tree->entries[parent] = (struct sim_entry){SIM_DIRECTORY, 0, 0755, NULL};
 }
 
 const char *sim_tree_from_bucket(struct sim_tree *tree, const struct memory_bucket *bucket,
@@ -119,9 +118,9 @@ const char *sim_tree_from_bucket(struct sim_tree *tree, const struct memory_buck
 			tree->entries[path] = (struct sim_entry){SIM_DIRECTORY, 0,
 								 mode_of(object, 0755), NULL};
 		else
-			tree->entries[path] =
-				(struct sim_entry){SIM_FILE, 0, mode_of(object, 0644),
-						   sim_bytes_new(arena, object->data, object->size)};
+			tree->entries[path] = (struct sim_entry){
+				SIM_FILE, 0, mode_of(object, 0644),
+				sim_bytes_new(arena, object->data, object->size)};
 		imply_parents(tree, path);
 	}
 	return NULL;

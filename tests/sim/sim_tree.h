@@ -43,8 +43,8 @@ struct sim_bytes *sim_bytes_new(struct sim_arena *arena, const void *data, size_
 void sim_arena_free(struct sim_arena *arena);
 bool sim_bytes_equal(const struct sim_bytes *a, const struct sim_bytes *b);
 
-int sim_path(const char *name);			  /* its number; -1: not on the list */
-int sim_path_parent(int path);			  /* -1: the root */
+int sim_path(const char *name);			 /* its number; -1: not on the list */
+int sim_path_parent(int path);			 /* -1: the root */
 bool sim_path_is_below(int path, int directory); /* not the directory itself */
 /* The name of path once the directory above it is called otherwise; -1: not on the list. */
 int sim_path_moved(int path, int directory, int renamed);

@@ -28,11 +28,27 @@ uint64_t sim_draw(struct sim_world *world, uint64_t below)
 	return sim_random(world) % below;
 }
 
+static void trace(const struct sim_node *node, unsigned call, const char *key)
+{
+	static const char *const names[SIM_CALLS] = {
+		"create",    "write",	 "truncate",	"punch",   "sync",	"remove",
+		"db create", "db write", "db truncate", "db sync", "db remove",
+	};
+
+	if (!node->world->trace)
+		return;
+	printf("%10.6f %s: %s %s\n",
+	       (double)executor_monotonic(node->world->executor) / (double)NSEC_PER_SEC, node->name,
+	       call < SIM_CALLS ? names[call] : os_op_name((enum os_op)(call - SIM_CALLS)),
+	       key ? key : "");
+}
+
 static int before_disk(void *context, enum sim_call call)
 {
 	struct sim_node *node = context;
 	enum sim_fate fate = SIM_ARRIVES;
 
+	trace(node, call, NULL);
 	return node->world->before ? node->world->before(node, call, &fate) : 0;
 }
 
@@ -42,6 +58,8 @@ static enum sim_fate before_request(void *context, const struct os_request *requ
 	enum sim_fate fate = SIM_ARRIVES;
 	int failure = 0;
 
+	trace(node, SIM_CALLS + (unsigned)request->op,
+	      request->key ? request->key : request->prefix);
 	if (node->world->before)
 		failure = node->world->before(node, SIM_CALLS + (unsigned)request->op, &fate);
 	if (failure)
@@ -237,7 +255,13 @@ int sim_node_load(struct sim_node *node, struct error *error)
 		sim_sqlite_detach(node->directory);
 		return err;
 	}
-	vfs_uploader(node->vfs)->can = (struct upload_capabilities){true, true, true, true, true};
+	vfs_uploader(node->vfs)->can = (struct upload_capabilities){
+		.put_if_none_match = true,
+		.put_if_match = true,
+		.complete = true,
+		.copy = true,
+		.delete = true,
+	};
 	return 0;
 }
 

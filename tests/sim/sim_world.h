@@ -40,7 +40,8 @@ struct sim_world {
 	/* Before each change of a disk or of the bucket (call: enum sim_call, or SIM_CALLS + enum
 	 * os_op). Returns an errno to make it fail; fate tells how, for requests. */
 	int (*before)(struct sim_node *node, unsigned call, enum sim_fate *fate);
-	void *context; /* of the one who set it */
+	void *context;		/* of the one who set it */
+	bool trace;		/* each call is printed */
 	struct sim_disk *blank; /* with a new journal */
 };
 

@@ -1,0 +1,227 @@
+/* rename_directory.c — rename of a directory: everything below it is copied, then deleted. Part of
+ * rename.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/vfs/key.h"
+#include "fs/vfs/rename.h"
+#include "fs/vfs/tree_copy.h"
+
+/* What was copied below has a new version: its inode learns it if the old one is what it has. Of
+ * everything else S3 is asked again. */
+static void copied(void *context, const char *relative, const char *etag, const char *copy)
+{
+	struct inode *inode = inode_below(context, relative);
+
+	if (!inode || inode->remote != REMOTE_PRESENT)
+		return;
+	if (!copy || !inode->etag || strcmp(inode->etag, etag) != 0) {
+		inode->confirmed_at = 0;
+		return;
+	}
+	inode_set_etag(inode, copy);
+	inode->remote_modified = 0;
+	if (inode->persisted && !inode->directory)
+		change_journal(inode);
+}
+
+static bool is_entered(const struct inode *directory)
+{
+	size_t position = 0;
+	void *value;
+
+	if (directory->directory->entered)
+		return true;
+	while (map_next(directory->directory->children, &position, NULL, NULL, &value))
+		if (((struct inode *)value)->directory && is_entered(value))
+			return true;
+	return false;
+}
+
+/* Until no name below is being removed or renamed; new ones must wait from the freeze on, which has
+ * to follow at once. */
+static int wait_alone(struct inode *directory)
+{
+	struct vfs *vfs = directory->vfs;
+	uint64_t deadline = env_after(vfs->env, PUBLISH_WAIT);
+
+	while (directory->directory->frozen || is_entered(directory))
+		if (fiber_wait(&vfs->thawed, deadline, WAIT_PLAIN))
+			return -EBUSY;
+	return 0;
+}
+
+/* A publication, which still goes to a key below. */
+static struct inode *busy_below(struct inode *directory)
+{
+	size_t position = 0;
+	void *value;
+
+	if (directory->publishing)
+		return directory;
+	while (map_next(directory->directory->children, &position, NULL, NULL, &value)) {
+		struct inode *child = value, *busy = child->publishing ? child : NULL;
+
+		if (!busy && child->directory)
+			busy = busy_below(child);
+		if (busy)
+			return busy;
+	}
+	return NULL;
+}
+
+/* What was under way below before the freeze still goes to the old keys: it ends first. */
+static void quiesce_below(struct inode *directory)
+{
+	struct inode *busy;
+
+	while ((busy = busy_below(directory))) {
+		inode_get(busy);
+		publish_quiesce(busy);
+		inode_put(busy);
+	}
+}
+
+/* An intent that stays says what is left to do. */
+static void amend_intent(struct rename *rename, uint64_t id, const struct tree_copy *copy)
+{
+	struct journal *journal = rename->vfs->env->journal;
+	char note[TREE_NOTE_MAX];
+	struct journal_intent intent = {
+		.id = id,
+		.kind = INTENT_RENAME_DIR,
+		.source = rename->source_key,
+		.target = rename->target_key,
+		.etag = note,
+	};
+
+	tree_copy_note(copy, note);
+	journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
+}
+
+static void report(struct rename *rename, int err, const struct tree_copy *copy,
+		   const char *message)
+{
+	static const char *const ends[] = {
+		[TREE_AS_BEFORE] = "it stays",
+		[TREE_BETWEEN] = "it stays; the next mount removes the copies that are left",
+		[TREE_MOVED] = "it moved; the next mount deletes what is left of the old",
+	};
+	char text[400];
+
+	snprintf(text, sizeof(text), "rename to %s: %s: %s", rename->target_key, ends[copy->state],
+		 message[0] ? message : "it failed");
+	vfs_report(rename->vfs, rename->source, err, text);
+}
+
+/* An empty directory gives way. Only once the intent is written: else a crash would leave neither.
+ */
+static int remove_target(struct rename *rename)
+{
+	int err = listing_is_empty(rename->target);
+
+	if (err <= 0)
+		return err < 0 ? err : -ENOTEMPTY;
+	err = name_remove(rename->target);
+	if (err)
+		return err;
+	inode_put(rename->target);
+	rename->target = NULL;
+	return 0;
+}
+
+/* The rename came to nothing: the directory that gave way is made again. */
+static void restore_target(struct rename *rename, const struct attributes *attributes)
+{
+	struct vfs_caller owner = {attributes->uid, attributes->gid, -1};
+	struct stat made;
+
+	if (vfs_make(rename->vfs, owner, rename->to->ino, rename->new_name, attributes->mode, 0,
+		     NULL, &made) == 0)
+		vfs_forget(rename->vfs, made.st_ino, 1);
+}
+
+static int move_tree(struct rename *rename)
+{
+	struct vfs *vfs = rename->vfs;
+	struct tree_copy copy = {.uploader = &vfs->uploader,
+				 .source = rename->source_key,
+				 .target = rename->target_key,
+				 .copied = copied,
+				 .context = rename->source,
+				 .take_back = true};
+	char message[300] = "";
+	uint64_t intent;
+	int err = rename_put_intent(rename, INTENT_RENAME_DIR, "", &intent), moved = 0;
+	struct attributes replaced = {0};
+	bool owed, had_target = rename->target != NULL;
+
+	if (err)
+		return err;
+	if (had_target) {
+		replaced = rename->target->attributes;
+		err = remove_target(rename);
+	}
+	if (err) {
+		journal_drop_intent(vfs->env->journal, intent);
+		return err;
+	}
+	err = tree_copy_run(&copy, message, sizeof(message));
+	owed = err && copy.state != TREE_AS_BEFORE;
+	if (err)
+		report(rename, err, &copy, message);
+	if (copy.state == TREE_MOVED) {
+		moved = rename_move_inode(rename);
+		err = 0;
+		/* No row from before may bring anything below back under its old name. */
+		if (!moved)
+			moved = journal_wait(vfs->env->journal, journal_newest(vfs->env->journal),
+					     JOURNAL_DURABLE);
+	}
+	if (owed)
+		amend_intent(rename, intent, &copy);
+	else
+		journal_drop_intent(vfs->env->journal, intent);
+	if (err && had_target)
+		restore_target(rename, &replaced);
+	return err ? err : moved;
+}
+
+/* While this waited, others may have renamed what is above. */
+static int check_keys(const struct rename *rename)
+{
+	char *source = NULL, *target = NULL;
+	int err = inode_key(rename->source, &source);
+
+	if (!err)
+		err = inode_child_key(rename->to, rename->new_name, true, &target);
+	if (!err &&
+	    (strcmp(source, rename->source_key) != 0 || strcmp(target, rename->target_key) != 0))
+		err = -EBUSY;
+	free(source);
+	free(target);
+	return err;
+}
+
+int rename_directory(struct rename *rename)
+{
+	struct vfs *vfs = rename->vfs;
+	struct inode *source = rename->source;
+	int err = vfs_sync(vfs, source->ino, env_after(vfs->env, PUBLISH_WAIT));
+
+	if (!err)
+		err = wait_alone(source);
+	if (err)
+		return err;
+	source->directory->frozen++;
+	quiesce_below(source);
+	err = check_keys(rename);
+	if (!err)
+		err = move_tree(rename);
+	source->directory->frozen--;
+	wait_wake_all(&vfs->thawed);
+	publish_pump(vfs);
+	return err;
+}

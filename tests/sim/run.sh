@@ -1,0 +1,53 @@
+#!/bin/bash
+# run.sh SIM [long]: explores crashes and failing calls with one process for each processor.
+#
+# Prints each violation as the command that shows it again; the last line is "N passed, N failed", in states.
+# Without "long": all single operations and a sample of the pairs (about one in eight), every second moment.
+set -u
+
+sim=$1
+tests=$(dirname "$0")
+parts=${PARTS:-$(nproc)}
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+# explore NAME ARGUMENT..: all processes, each with its part
+explore() {
+	local name=$1 pids=() part
+	shift
+	for ((part = 0; part < parts; part++)); do
+		{ "$sim" "$@" --part "$part/$parts" || echo "ended: $?"; } >"$logs/$name.$part" 2>&1 &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	sed "s/^/$name: /" "$logs/$name".*
+}
+
+regressions() {
+	local line
+	while read -r line; do
+		line=${line%%#*}
+		# shellcheck disable=SC2086 # words
+		[ -z "$line" ] || "$sim" $line || echo "ended: $?"
+	done <"$tests/regressions" >"$logs/regressions" 2>&1
+	grep -v '^sim: ' "$logs/regressions"
+}
+
+regressions
+if [ "${2:-}" = long ]; then
+	explore crashes
+	explore random --random 20000
+	explore errors --errors --sample 4
+else
+	explore crashes --sample 8 --stride 2
+	explore random --random 400 --stride 6
+	explore errors --errors --sample 100
+fi
+cat "$logs"/* | awk '
+	/^sim: / { for (i = 2; i < NF; i++) if ($(i + 1) ~ /^states/) states += $i; else if ($(i + 1) ~ /^violations/) wrong += $i }
+	/^ended: / { ended++ }
+	END {
+		if (ended && !wrong) wrong = ended # it crashed, or hung
+		printf "%d passed, %d failed\n", states - wrong, wrong
+		exit wrong > 0
+	}'

@@ -151,7 +151,7 @@ void multipart_wait(struct multipart *multipart)
 }
 
 /* What the journal says of it: see orphan.h. One that has failed for good records nothing any more;
- * then S3 is the safer place (await_record in fs/vfs/publish.c). */
+ * then S3 is the safer place (await_record in fs/vfs/publication.c). */
 static int note_intent(struct multipart *multipart, const char *upload_id, const char *etag)
 {
 	struct journal *journal = multipart->uploader->env->journal;

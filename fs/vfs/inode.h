@@ -261,6 +261,8 @@ int inode_make_durable(struct inode *inode, enum journal_level level);
 void durable_expect(struct vfs *vfs);
 void durable_fired(struct timer *timer); /* of vfs->keeper */
 
+/* publication.c: one attempt; outcome says how it ended */
+void publish_once(struct inode *inode, struct upload_outcome *outcome);
 /* publish.c */
 void publish_pump(struct vfs *vfs);
 bool publish_heals(int err); /* a failure that time heals */

@@ -55,7 +55,7 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tools units demo check check-long check-unit check-sim check-mount check-swarm lint format fuzz install bench \
+.PHONY: all tools units demo check check-long check-mutants check-unit check-sim check-mount check-swarm lint format fuzz install bench \
 	plugin clean deps help print-version FORCE
 
 ## Build the programs into build/bin (SAN=address,undefined or SAN=thread: with sanitizers)
@@ -80,9 +80,14 @@ check-unit: units
 check-sim: $(BIN)/sim
 	@tests/sim/run.sh $(BIN)/sim
 
+## Bugs that are put in one by one, and which test finds each (MUTANTS='-k WORD')
+check-mutants:
+	@python3 tests/mutants/run.py $(MUTANTS)
+
 ## The same for every pair of operations, every moment, and many more by chance (hours)
-check-long: $(BIN)/sim
+check-long: all tools $(BIN)/sim
 	@tests/sim/run.sh $(BIN)/sim long
+	@tests/check-long.sh
 
 ## Real mounts on three S3 servers (PYTEST='-k name', SERVERS=embedded,radosgw,versitygw)
 check-mount: all tools

@@ -146,6 +146,10 @@ int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, c
 		err = change_begin(child, NODE_DIRTY_DATA);
 		if (!err)
 			change_note(child, NODE_DIRTY_DATA);
+		/* Somebody may take the name for a lock. The first write would wait for the same
+		 * row. */
+		if (!err)
+			err = change_wait(child, child->dirty_sequence);
 		if (!err) {
 			handle_attach(child, flags, handle);
 			err = *handle ? 0 : -ENOMEM;

@@ -53,7 +53,7 @@ def make(*targets):
 
 def detectors():
     """(name, command): the simulation, then the unit tests of the rooms that the bugs are in."""
-    found = [("simulation", ["build/bin/sim", "--quick"])]
+    found = [("simulation", ["tests/sim/run.sh", "build/bin/sim", "quick"])]
     for source in sorted((TREE / "tests/unit").glob("test_*.c")):
         if source.stem.startswith(("test_vfs", "test_journal", "test_upload", "test_copy", "test_rename", "test_tree")):
             found.append((source.stem, [f"build/tests/{source.stem}"]))
@@ -86,7 +86,7 @@ def try_bug(bug, everything):
         return [], f"its place stands {original.count(bug.old)} times in {bug.file}"
     path.write_text(original.replace(bug.old, bug.new))
     try:
-        built = make("all", "units", "sim")
+        built = make("units", "build/bin/sim")
         if built.returncode != 0:
             return [], "does not compile: " + built.stderr.strip()[-300:]
         return find(everything), ""
@@ -97,7 +97,7 @@ def try_bug(bug, everything):
 def main():
     args = arguments()
     copy_tree()
-    built = make("all", "units", "sim")
+    built = make("units", "build/bin/sim")
     if built.returncode != 0:
         sys.exit(built.stderr)
     broken = [name for name, command in detectors() if not passes(command)]

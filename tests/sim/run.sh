@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh SIM [long]: explores crashes and failing calls with one process for each processor.
+# run.sh SIM [long|quick]: explores crashes and failing calls with one process for each processor.
 #
 # Prints each violation as the command that shows it again; the last line is "N passed, N failed", in states.
 # Without "long": all single operations and a sample of the pairs (about one in eight), every second moment.
@@ -34,7 +34,10 @@ regressions() {
 }
 
 regressions
-if [ "${2:-}" = long ]; then
+if [ "${2:-}" = quick ]; then
+	explore crashes --sample 60 --stride 3
+	explore random --random 60 --stride 6
+elif [ "${2:-}" = long ]; then
 	explore crashes
 	explore random --random 20000
 	explore errors --errors --sample 4

@@ -59,7 +59,7 @@ BUGS = (
     Bug("a rename deletes a source that others changed", "I4", "fs/vfs/rename.c",
         'uploader.can.delete &&etag[0])',
         'uploader.can.delete && etag[0] && !rename)'),
-    Bug("an upload reads what is written meanwhile", "I5", "fs/cache/content.c",
+    Bug("an upload reads what is written meanwhile", "I5", "fs/cache/content_change.c",
         "if (!err && content->snapshot)\n\t\terr = snapshot_preserve(content->snapshot, offset, end);",
         "if (!err && content->snapshot && !content->cache)\n"
         "\t\terr = snapshot_preserve(content->snapshot, offset, end);"),

@@ -277,8 +277,8 @@ struct memory_bucket memory_bucket_copy(const struct memory_bucket *bucket)
 	struct memory_bucket copy = *bucket;
 
 	copy.object_capacity = bucket->object_count;
-	copy.objects = calloc(bucket->object_count + 1, sizeof(*copy.objects));
-	copy.uploads = calloc(bucket->upload_count + 1, sizeof(*copy.uploads));
+	copy.objects = calloc(bucket->object_count + 1, sizeof(struct memory_object *));
+	copy.uploads = calloc(bucket->upload_count + 1, sizeof(struct memory_upload *));
 	CHECK(copy.objects && copy.uploads);
 	for (size_t i = 0; i < bucket->object_count; i++) {
 		copy.objects[i] = calloc(1, sizeof(*copy.objects[i]));

@@ -20,9 +20,10 @@ struct entry {
 
 static size_t make(unsigned char *to, const struct entry *entries)
 {
-	size_t len = 4;
+	static const unsigned char version[4] = {2, 0, 0, 0};
+	size_t len = sizeof(version);
 
-	memcpy(to, "\2\0\0\0", 4);
+	memcpy(to, version, sizeof(version));
 	for (; entries->tag; entries++, len += 8) {
 		const unsigned char bytes[8] = {
 			entries->tag, 0, entries->permissions, 0, 1, 0, 0, 0};

@@ -182,7 +182,7 @@ def figures(systems, idle):
     for system in systems:
         if system.name == "local":
             continue
-        program = processes.BIN / OURS if system.name.startswith(OURS) else shutil.which(system.name)
+        program = system.program if system.name.startswith(OURS) else shutil.which(system.name)
         print(f"| {system.name} | {os.path.getsize(program) // 1024} | {idle[system.name]} | "
               f"{system.peak_kib} | {system.version()} |")
 

@@ -107,14 +107,14 @@ class Local(System):
 class S3mount(System):
     name = "s3mount"
     options = "close=s3,fsync=s3"
+    program = BIN / "s3mount"
 
-    @staticmethod
-    def version():
-        return first_line([BIN / "s3mount", "--version"])
+    def version(self):
+        return first_line([self.program, "--version"])
 
     def command(self):
         options = f"endpoint={self.server.endpoint},region={REGION},cache={self.cache},allow_other,{self.options}"
-        return [BIN / "s3mount", "-f", self.bucket.name, self.path, "-o", options]
+        return [self.program, "-f", self.bucket.name, self.path, "-o", options]
 
     def environment(self):
         return self.server.environment(**self.server.credentials())
@@ -127,6 +127,12 @@ class S3mount(System):
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+class S3mountOther(S3mount):
+    """Another build, to see what a change costs: S3MOUNT_BENCH_OTHER names its program."""
+    name = "s3mount-other"
+    program = os.environ.get("S3MOUNT_BENCH_OTHER", "")
 
 
 class S3mountLocal(S3mount):
@@ -191,5 +197,5 @@ def drop_caches():
     pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
-SYSTEMS = {system.name: system for system in (Local, S3mount, S3mountLocal, S3fs, Rclone)}
+SYSTEMS = {system.name: system for system in (Local, S3mount, S3mountOther, S3mountLocal, S3fs, Rclone)}
 DEFAULT_SYSTEMS = (Local.name, S3mount.name, S3fs.name, Rclone.name)

@@ -155,6 +155,11 @@ static void print_status(const struct json *root)
 		       json_number(json_member(root, "blocked"), 0));
 	printf("cache        %.0f of %.0f bytes\n", json_number(json_member(root, "cache_used"), 0),
 	       json_number(json_member(root, "cache_limit"), 0));
+	if (json_number(json_member(root, "parked"), 0) > 0)
+		printf("parked       %.0f files that a power loss left in doubt; `s3mount recover` "
+		       "exports them from %s\n",
+		       json_number(json_member(root, "parked"), 0),
+		       json_string(json_member(root, "cache_directory")));
 	printf("published    %.0f, conflicts %.0f, failed attempts %.0f\n",
 	       json_number(json_member(root, "published"), 0),
 	       json_number(json_member(root, "conflicts"), 0),

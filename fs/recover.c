@@ -204,12 +204,19 @@ static void save(struct recovery *recovery)
 		fsync(recovery->to_fd);
 }
 
+/* Why nobody knows whether the bytes are the file's. */
+static const char *doubt(const struct recover_file *file)
+{
+	if (file->flags & NODE_SUSPECT)
+		return ", an fsync failed";
+	return file->flags & NODE_UNSURE ? ", not synced before a power loss" : "";
+}
+
 static void print_file(const struct recovery *recovery, const struct recover_file *file)
 {
 	printf("%-12s %s", kinds[file->kind], file->path);
 	if (S_ISREG(file->attributes.mode))
-		printf(" (%" PRIu64 " bytes%s", file->size,
-		       file->flags & NODE_SUSPECT ? ", an fsync failed" : "");
+		printf(" (%" PRIu64 " bytes%s", file->size, doubt(file));
 	else
 		printf(" (%s", file->kind == RECOVER_SYMLINK ? file->target : "not a file");
 	if (file->kind == RECOVER_PARTIAL || file->kind == RECOVER_UNNAMED) {
@@ -277,6 +284,7 @@ static void put_file(struct json_writer *json, const struct recover_file *file)
 	json_put_string(json, "base_etag", file->flags & NODE_REMOTE ? file->etag : NULL);
 	json_put_string(json, "bucket", remotes[file->remote].name);
 	json_put_bool(json, "fsync_failed", file->flags & NODE_SUSPECT);
+	json_put_bool(json, "power_lost", file->flags & NODE_UNSURE);
 	json_put_string(json, "error", file->err ? strerror(-file->err) : NULL);
 	json_end_object(json);
 }

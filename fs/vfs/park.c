@@ -21,7 +21,8 @@ static void report(struct vfs *vfs, const char *name, uint64_t size, uint64_t fi
 		   const char *why)
 {
 	vfs->parked++;
-	log_error("%s: \"%s\" %s; its data (%llu bytes) stays in file %llx of the cache",
+	log_error("%s: \"%s\" %s; its data (%llu bytes) stays in file %llx of the cache, and "
+		  "`s3mount recover` exports it",
 		  vfs->config.volume, name, why, (unsigned long long)size,
 		  (unsigned long long)file_id);
 }

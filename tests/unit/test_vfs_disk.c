@@ -239,6 +239,47 @@ static void a_full_journal_heals(struct core_world *world)
 	assert_false(core_exists(node, "directory"));
 }
 
+struct relief {
+	struct core_node *node;
+	struct sqlite_shim *shim;
+};
+
+static void free_the_journal_later(void *argument)
+{
+	struct relief *relief = argument;
+	struct core_node *node = relief->node;
+
+	core_sleep(node->world, 2 * NSEC_PER_SEC);
+	atomic_store(&relief->shim->log_writes_left, -1);
+	while (journal_is_full(node->env.journal)) /* its thread looks in real time */
+		usleep(1000);
+}
+
+/* The bytes are in the data file when the journal finds no room for their range: what is tried
+ * again is the record alone. */
+static void an_append_that_waits_for_the_journal_is_there_once(struct core_world *world)
+{
+	const size_t base = 9 *
+			    MIB; /* only ranges of it come here, so that each write is recorded */
+	struct core_node *node = world->node;
+	struct sqlite_shim *shim = sqlite_shim_install();
+	struct relief relief = {node, shim};
+	const struct memory_object *object;
+	struct vfs_handle *handle;
+
+	core_put_pattern(world, "f", base, 1);
+	assert_int_equal(core_open(node, "f", O_WRONLY | O_APPEND, &handle), 0);
+	assert_int_equal(core_write(handle, "A", 0), 0);
+	atomic_store(&shim->write_error, SHIM_FULL);
+	atomic_store(&shim->log_writes_left, 0);
+	core_spawn(node, free_the_journal_later, &relief);
+	assert_int_equal(core_write(handle, "B", 0), 0);
+	assert_int_equal(core_close(node, handle), 0);
+	object = objstore_memory_find(world->memory, "f");
+	assert_int_equal(object->size, base + 2);
+	assert_memory_equal(object->data + base, "AB", 2);
+}
+
 static void what_a_failed_journal_holds_goes_to_s3_all_the_same(struct core_world *world)
 {
 	struct sqlite_shim *shim = sqlite_shim_install();
@@ -271,6 +312,7 @@ int main(void)
 		CORE_TEST(a_write_that_failed_half_way_is_not_lost_track_of),
 		CORE_TEST(what_could_not_be_synced_is_not_uploaded),
 		CORE_TEST(a_full_journal_heals),
+		CORE_TEST(an_append_that_waits_for_the_journal_is_there_once),
 		CORE_TEST(what_a_failed_journal_holds_goes_to_s3_all_the_same),
 	};
 

@@ -110,6 +110,9 @@ int content_seek(struct content *content, uint64_t offset, bool hole, uint64_t *
  */
 int content_fill(struct content *content, const void *data, size_t len);
 int content_truncate(struct content *content, uint64_t size);
+/* The same within its data file, also when nothing of it is left: no number is used up, which the
+ * journal would have to note. */
+int content_resize(struct content *content, uint64_t size);
 /* Empties the file by giving it a new data file; an upload under way keeps reading the old one. */
 int content_reset(struct content *content);
 /* The row that names the new data file is committed: the old file may go. */

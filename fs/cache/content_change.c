@@ -133,11 +133,15 @@ int content_fill(struct content *content, const void *data, size_t len)
 
 int content_truncate(struct content *content, uint64_t size)
 {
+	return size == 0 && content->size > 0 ? content_reset(content)
+					      : content_resize(content, size);
+}
+
+int content_resize(struct content *content, uint64_t size)
+{
 	uint64_t old = content->size;
 	int err = 0;
 
-	if (size == 0 && old > 0)
-		return content_reset(content);
 	content->pins++;
 	if (size < old || !content_is_complete(content))
 		content->epoch++;

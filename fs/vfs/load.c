@@ -28,7 +28,7 @@ struct load {
 /* The file as it was when it was synced. */
 static int cut_to_synced(struct content *content, const struct journal_node *node)
 {
-	int err = content->size > node->size ? content_truncate(content, node->size) : 0;
+	int err = content->size > node->size ? content_resize(content, node->size) : 0;
 
 	content->synced_epoch = content->epoch;
 	content->synced_size = content->size;
@@ -36,20 +36,36 @@ static int cut_to_synced(struct content *content, const struct journal_node *nod
 	return err;
 }
 
+static int make_lost_file(struct env *env, uint64_t file_id)
+{
+	struct blob *blob;
+	int err = blob_create(env, file_id, &blob);
+
+	if (!err)
+		blob_unref(blob);
+	return err;
+}
+
 static int adopt_content(struct load *load, struct inode *inode, const struct journal_node *node,
 			 const struct extent_set *dirty)
 {
 	bool complete = node->flags & NODE_COMPLETE;
+	const struct extent_set *changed = node->flags & NODE_DIRTY_DATA ? dirty : NULL;
+	struct cache *cache = &load->vfs->cache;
 	int err;
 
 	/* In doubt, and nothing of it is owed: it can be fetched again. */
 	if (!node->file_id || (node->flags & NODE_UNSURE) || !S_ISREG(node->attributes.mode))
 		return 0;
-	err = content_adopt(&load->vfs->cache, node->file_id, complete, node->base_size,
-			    node->flags & NODE_DIRTY_DATA ? dirty : NULL, inode, &inode->content);
+	err = content_adopt(cache, node->file_id, complete, node->base_size, changed, inode,
+			    &inode->content);
 	/* Its name was not durable, and need not be: there is nothing in it. */
-	if (err == -ENOENT && (node->flags & NODE_SYNCED) && node->size == 0)
-		err = content_create(&load->vfs->cache, 0, inode, &inode->content);
+	if (err == -ENOENT && (node->flags & NODE_SYNCED) && node->size == 0) {
+		err = make_lost_file(cache->env, node->file_id);
+		if (!err)
+			err = content_adopt(cache, node->file_id, complete, node->base_size,
+					    changed, inode, &inode->content);
+	}
 	if (!err)
 		err = map_put_u64(load->files, node->file_id, inode, NULL);
 	if (!err && (node->flags & NODE_SYNCED) && !(node->flags & NODE_OLD)) {

@@ -58,6 +58,7 @@ struct run {
 	bool lasting, armed;
 	int nth, calls;
 	bool failed[STEPS_MAX];
+	bool unknown[SIM_PATHS]; /* files whose fsync failed: see give_up_suspects */
 	struct sim_verdict verdict;
 };
 
@@ -221,6 +222,33 @@ static void allow_late(struct run *run)
 	}
 }
 
+/* A file whose fsync failed is not uploaded until it is written anew: nobody knows what it holds,
+ * and the bucket may have any of its versions. False: something else is still dirty. */
+static bool give_up_suspects(struct run *run)
+{
+	LIST_FOREACH (link, &run->node->vfs->dirty) {
+		struct inode *inode = container_of(link, struct inode, dirty_link);
+		char *key;
+		int path;
+
+		if (!inode->suspect || inode_key(inode, &key))
+			return false;
+		path = sim_path(key);
+		free(key);
+		if (path < 0)
+			return false;
+		run->unknown[path] = true;
+	}
+	return true;
+}
+
+static void take_unknown(const struct run *run, struct sim_tree *tree, const struct sim_tree *from)
+{
+	for (int path = 0; path < SIM_PATHS; path++)
+		if (run->unknown[path])
+			tree->entries[path] = from->entries[path];
+}
+
 static void judge(struct run *run)
 {
 	struct sim_arena arena = {NULL};
@@ -232,14 +260,17 @@ static void judge(struct run *run)
 	if (stray)
 		say(run, "the bucket has a key that nobody made");
 	allow_late(run);
-	for (int i = 0; i < run->possible.count && !best.ok; i++)
+	for (int i = 0; i < run->possible.count && !best.ok; i++) {
+		take_unknown(run, &run->possible.states[i].tree, &bucket);
 		best = sim_check_same(&bucket, &run->possible.states[i].tree);
+	}
 	if (run->verdict.ok && !best.ok)
 		run->verdict = best;
 	err = run->verdict.ok ? sim_play_look(run->node, &seen, &arena) : 0;
 	if (err)
 		say(run, strerror(-err));
-	else if (run->verdict.ok)
+	take_unknown(run, &seen, &bucket);
+	if (run->verdict.ok)
 		run->verdict = sim_check_same(&seen, &bucket);
 	sim_arena_free(&arena);
 }
@@ -272,7 +303,7 @@ static void body(void *argument)
 	sim_player_end(&run->player);
 	if (is_stopped(run) && !mount_again(run))
 		return;
-	if (!sim_node_drain(node, DRAIN_LIMIT))
+	if (!sim_node_drain(node, DRAIN_LIMIT) && !give_up_suspects(run))
 		say(run, "what is dirty does not reach S3");
 	/* What is left of directory renames that met such faults waits for the next mount. */
 	if ((run->lasting || run->fault == FAULT_REQUEST_DENIED) && !mount_again(run))
@@ -299,6 +330,7 @@ static bool run_once(struct run *run)
 	run->possible.states[0] = (struct sim_state){.tree = run->history->trees[0]};
 	run->verdict = (struct sim_verdict){true, ""};
 	run->calls = 0;
+	memset(run->unknown, 0, sizeof(run->unknown));
 	run->world->before = at_call;
 	run->world->context = run;
 	run->world->trace = run->options->verbose;

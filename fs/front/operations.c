@@ -265,7 +265,6 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 		return;
 	}
 	info->fh = (uintptr_t)handle;
-	info->keep_cache = 1;
 	info->direct_io = (info->flags & O_APPEND) != 0;
 	operation_entry(context, &attributes, &entry);
 	if (fuse_reply_create(req, &entry, info)) {

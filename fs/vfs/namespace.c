@@ -133,6 +133,58 @@ int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, con
 	return err;
 }
 
+/* The kernel takes what a create gives it for new, and checks no permission (fuse_create_open,
+ * fs/fuse/dir.c of Linux). Which groups the caller is in is not told: both sets of bits must allow
+ * it. */
+static bool may_open(const struct attributes *attributes, struct vfs_caller caller, int flags)
+{
+	unsigned access = flags & O_ACCMODE, mode = attributes->mode;
+	unsigned wanted = access == O_RDONLY ? 4 : access == O_WRONLY ? 2 : 6;
+	unsigned given = caller.uid == attributes->uid ? mode >> 6 : mode >> 3 & mode;
+
+	return caller.uid == 0 || (given & wanted) == wanted;
+}
+
+/* Others made it after the kernel had asked for the name: open(2) without O_EXCL opens it. */
+static int open_existing(struct inode *parent, const char *name, struct vfs_caller caller,
+			 int flags, struct vfs_handle **handle, struct inode **out)
+{
+	bool keep;
+	int err = vfs_find(parent, name, out);
+
+	if (err)
+		return err;
+	err = S_ISREG((*out)->attributes.mode) && may_open(&(*out)->attributes, caller, flags)
+		      ? vfs_open(parent->vfs, caller, (*out)->ino, flags, handle, &keep)
+		      : -EEXIST;
+	if (err) {
+		inode_put(*out);
+		*out = NULL;
+	}
+	return err;
+}
+
+static int open_new(struct inode *parent, struct inode *child, int flags,
+		    struct vfs_handle **handle)
+{
+	int err = change_begin(child, NODE_DIRTY_DATA);
+
+	if (!err)
+		change_note(child, NODE_DIRTY_DATA);
+	/* Somebody may take the name for a lock. The first write would wait for the same row. */
+	if (!err)
+		err = change_wait(child, child->dirty_sequence);
+	if (!err) {
+		handle_attach(child, flags, handle);
+		err = *handle ? 0 : -ENOMEM;
+	}
+	if (err)
+		undo(child);
+	else
+		touch_parent(parent);
+	return err;
+}
+
 int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name,
 	       mode_t mode, int flags, struct vfs_handle **handle, struct stat *out)
 {
@@ -142,23 +194,11 @@ int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, c
 	if (err)
 		return err;
 	err = new_child(vfs, caller, parent, name, (mode & 07777) | S_IFREG, &child);
+	if (err == -EEXIST && !(flags & O_EXCL))
+		err = open_existing(parent, name, caller, flags, handle, &child);
+	else if (!err)
+		err = open_new(parent, child, flags, handle);
 	if (!err) {
-		err = change_begin(child, NODE_DIRTY_DATA);
-		if (!err)
-			change_note(child, NODE_DIRTY_DATA);
-		/* Somebody may take the name for a lock. The first write would wait for the same
-		 * row. */
-		if (!err)
-			err = change_wait(child, child->dirty_sequence);
-		if (!err) {
-			handle_attach(child, flags, handle);
-			err = *handle ? 0 : -ENOMEM;
-		}
-		if (err)
-			undo(child);
-	}
-	if (!err) {
-		touch_parent(parent);
 		inode_stat(child, out);
 		child->nlookup++;
 	}

@@ -108,6 +108,8 @@ int vfs_rmdir(struct vfs *vfs, uint64_t parent, const char *name);
 int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_parent,
 	       const char *new_name, unsigned flags);
 
+/* Opens what others have made meanwhile, unless flags has O_EXCL or the caller may not (-EEXIST).
+ */
 int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,
 	       mode_t mode, int flags, struct vfs_handle **handle, struct stat *out);
 /* *keep_cache: the file is still the version that the kernel's page cache and attributes may hold.

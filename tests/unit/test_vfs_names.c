@@ -23,6 +23,35 @@ static void a_file_is_a_plain_object_after_close(struct core_world *world)
 	assert_string_equal(core_list(world->node, ""), "hello.txt ");
 }
 
+/* The kernel asked for the name, then others made it, then the create arrives. */
+static void a_create_finds_what_others_have_just_made(struct core_world *world)
+{
+	static const struct vfs_caller caller = {1000, 1000, 42}, stranger = {1001, 1000, 42};
+	struct core_node *node = world->node;
+	struct vfs_handle *handle;
+	struct stat made;
+	char text[8];
+
+	assert_false(core_exists(node, "f"));
+	objstore_memory_put(world->memory, "f", "theirs", NULL);
+	core_sleep(world, 2 * NSEC_PER_SEC);
+	assert_int_equal(vfs_create(node->vfs, caller, VFS_ROOT, "f", 0600,
+				    O_RDWR | O_CREAT | O_EXCL, &handle, &made),
+			 -EEXIST);
+	assert_int_equal(vfs_create(node->vfs, stranger, VFS_ROOT, "f", 0600, O_RDWR | O_CREAT,
+				    &handle, &made),
+			 -EEXIST);
+	assert_int_equal(vfs_create(node->vfs, caller, VFS_ROOT, "f", 0600, O_RDWR | O_CREAT,
+				    &handle, &made),
+			 0);
+	assert_int_equal(made.st_size, 6);
+	assert_int_equal(made.st_mode, S_IFREG | 0644);
+	assert_int_equal(vfs_read(handle, text, sizeof(text), 0), 6);
+	assert_memory_equal(text, "theirs", 6);
+	vfs_release(handle);
+	vfs_forget(node->vfs, made.st_ino, 1);
+}
+
 static void objects_of_others_are_files_with_the_defaults(struct core_world *world)
 {
 	struct stat found;
@@ -318,6 +347,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CORE_TEST(a_file_is_a_plain_object_after_close),
+		CORE_TEST(a_create_finds_what_others_have_just_made),
 		CORE_TEST(objects_of_others_are_files_with_the_defaults),
 		CORE_TEST(metadata_in_the_format_of_s3fs_is_understood),
 		CORE_TEST(directories_are_objects_that_end_in_a_slash),

@@ -22,6 +22,25 @@ void cache_init(struct cache *cache, struct env *env, uint64_t limit, uint64_t d
 	wait_queue_init(&cache->room);
 }
 
+/* What one connection to S3 carries from inside its region (S3 performance guidelines: 85 to 90
+ * MB/s for each request). */
+#define BYTES_PER_MSEC UINT64_C(90000)
+
+void cache_note_round_trip(struct cache *cache, uint64_t ns)
+{
+	enum { SMOOTH = 8 };
+
+	cache->round_trip = cache->round_trip ? (cache->round_trip * (SMOOTH - 1) + ns) / SMOOTH
+					      : ns;
+	if (cache->round_trip == 0)
+		cache->round_trip = 1;
+}
+
+uint64_t cache_worth(const struct cache *cache)
+{
+	return cache->round_trip ? cache->round_trip / 1000 * BYTES_PER_MSEC / 1000 + 1 : 0;
+}
+
 uint64_t cache_new_file_id(struct cache *cache)
 {
 	if (cache->next_file_id == cache->reserved_file_ids) {

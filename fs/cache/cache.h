@@ -19,6 +19,8 @@ struct cache {
 	struct list lru;	/* contents, least recently used first */
 	struct wait_queue room; /* woken when dirty went down */
 	uint64_t next_file_id, reserved_file_ids;
+	uint64_t
+		round_trip; /* ns from a range's request to its first bytes, smoothed; 0: not yet */
 	/* Takes a clean, unpinned content from its owner and destroys it, unless it is needed. */
 	void (*evict)(struct content *content);
 	/* Can what is given back be fetched again? */
@@ -33,6 +35,10 @@ uint64_t cache_new_file_id(struct cache *cache);
 int cache_reserve_dirty(struct cache *cache, uint64_t len, uint64_t wait_ns);
 /* Evicts until used + len is within the limit, as far as possible. */
 void cache_make_room(struct cache *cache, uint64_t len);
+/* Another range began to arrive. */
+void cache_note_round_trip(struct cache *cache, uint64_t ns);
+/* How many bytes one connection brings in the time of a round trip, as window.h wants it. */
+uint64_t cache_worth(const struct cache *cache);
 /* The disk has less room than the limit says: evicts len bytes. false: nothing could be. */
 bool cache_give_up(struct cache *cache, uint64_t len);
 

@@ -234,7 +234,7 @@ static void read_ahead(struct content *content, const struct content_origin *ori
 		return;
 	}
 	target = window ? read_window_advance(window, offset, end - offset, content->size,
-					      CONTENT_AHEAD)
+					      CONTENT_AHEAD, cache_worth(content->cache))
 			: end;
 	ahead = end;
 	do {

@@ -15,6 +15,7 @@ struct fetch {
 	struct content *content;
 	struct blob *blob; /* reference: the network thread writes into it */
 	uint64_t start, end;
+	uint64_t begun;		  /* monotonic */
 	uint64_t marked;	  /* owner thread: up to here it is valid */
 	_Atomic uint64_t written; /* network thread: up to here it is in the file */
 	_Atomic bool posted;	  /* progress is queued */
@@ -41,6 +42,8 @@ static void mark_progress(struct fetch *fetch)
 	if (fetch->cancelled || written <= fetch->marked)
 		return;
 	content->epoch++;
+	if (fetch->marked == fetch->start)
+		cache_note_round_trip(content->cache, env_now(fetch->blob->env) - fetch->begun);
 	/* Out of memory here only means that the range is fetched again. */
 	if (extent_add(&content->valid, fetch->marked, written) == 0) {
 		fetch->marked = written;
@@ -115,6 +118,7 @@ static int fetch_start(struct content *content, const struct content_origin *ori
 	}
 	fetch->content = content_ref(content);
 	fetch->blob = blob_ref(content->blob);
+	fetch->begun = env_now(env);
 	fetch->start = fetch->marked = start;
 	fetch->end = end;
 	atomic_init(&fetch->written, start);

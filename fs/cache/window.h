@@ -14,6 +14,7 @@
 
 enum {
 	WINDOW_RANDOM = 128 * 1024,
+	WINDOW_RANDOM_NEAR = 32 * 1024, /* where a round trip costs hardly more than that */
 	WINDOW_FIRST = 1024 * 1024,
 	WINDOW_FORWARD_TOLERANCE = 8 * 1024 * 1024,
 	WINDOW_BACKWARD_TOLERANCE = 1024 * 1024,
@@ -29,8 +30,9 @@ struct read_window {	   /* per open file; zero-initialised */
 };
 
 /* Notes a read of [offset, offset+len) and returns until where (exclusive, <= file_size) data
- * should be fetched, at least offset+len clipped to the file. limit: bytes. */
+ * should be fetched, at least offset+len clipped to the file. limit: bytes. worth: bytes that
+ * arrive in the time of one round trip; 0: not known. */
 uint64_t read_window_advance(struct read_window *window, uint64_t offset, uint64_t len,
-			     uint64_t file_size, uint64_t limit);
+			     uint64_t file_size, uint64_t limit, uint64_t worth);
 
 #endif

@@ -11,11 +11,12 @@
 #define MIB   (1024 * KIB)
 #define GIB   (1024 * MIB)
 #define LIMIT (64 * MIB)
+#define FAR   (16 * MIB) /* a round trip costs more than any range */
 
 /* Reads [offset, offset + len) of a file of 100 GiB; returns how far ahead of it to fetch. */
 static uint64_t ahead(struct read_window *window, uint64_t offset, uint64_t len)
 {
-	return read_window_advance(window, offset, len, 100 * GIB, LIMIT) - offset - len;
+	return read_window_advance(window, offset, len, 100 * GIB, LIMIT, FAR) - offset - len;
 }
 
 static void a_sequential_reader_doubles_its_window_up_to_the_limit(void **state)
@@ -87,14 +88,14 @@ static void a_reader_that_keeps_jumping_gets_small_ranges(void **state)
 }
 
 /* What a reader at jump number JUMPS is given in a file of size bytes. */
-static uint64_t range_at(unsigned jumps, uint64_t size)
+static uint64_t range_at(unsigned jumps, uint64_t size, uint64_t worth)
 {
 	struct read_window window = {0};
 	uint64_t until = 0, offset = 0;
 
 	for (unsigned jump = 1; jump <= jumps; jump++) {
 		offset = jump % 2 ? size / 2 : size / 8;
-		until = read_window_advance(&window, offset, 4 * KIB, size, LIMIT);
+		until = read_window_advance(&window, offset, 4 * KIB, size, LIMIT, worth);
 	}
 	return until - offset - 4 * KIB;
 }
@@ -103,17 +104,31 @@ static void who_jumps_about_for_long_gets_what_lies_between(void **state)
 {
 	static const struct {
 		unsigned jumps;
-		uint64_t size, range;
+		uint64_t size, worth, range;
 	} cases[] = {
-		{3, 512 * MIB, WINDOW_RANDOM},	 {63, 512 * MIB, WINDOW_RANDOM},
-		{64, 512 * MIB, 8 * MIB},	 {128, 512 * MIB, 4 * MIB},
-		{9999, 512 * MIB, WINDOW_FIRST}, {999, 100 * GIB, WINDOW_RANDOM},
-		{12800, 100 * GIB, 8 * MIB},
+		{3, 512 * MIB, FAR, WINDOW_RANDOM},
+		{63, 512 * MIB, FAR, WINDOW_RANDOM},
+		{64, 512 * MIB, FAR, 8 * MIB},
+		{128, 512 * MIB, FAR, 4 * MIB},
+		{9999, 512 * MIB, FAR, WINDOW_FIRST},
+		{999, 100 * GIB, FAR, WINDOW_RANDOM},
+		{12800, 100 * GIB, FAR, 8 * MIB},
+		/* 20 ms away: not more than what one request costs in time */
+		{255, 512 * MIB, 2 * MIB, WINDOW_RANDOM},
+		{256, 512 * MIB, 2 * MIB, 2 * MIB},
+		/* beside us */
+		{1, 512 * MIB, 1, WINDOW_FIRST},
+		{64, 512 * MIB, 1, WINDOW_RANDOM_NEAR},
+		{9999, 512 * MIB, 50 * KIB, 50 * KIB},
+		{99999, 512 * MIB, 50 * KIB, 50 * KIB},
+		{64, 512 * MIB, 0, WINDOW_RANDOM},
+		{600, 512 * MIB, 0, WINDOW_FIRST},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(range_at(cases[i].jumps, cases[i].size), cases[i].range);
+		assert_int_equal(range_at(cases[i].jumps, cases[i].size, cases[i].worth),
+				 cases[i].range);
 }
 
 static void a_reader_that_stops_jumping_is_sequential_again(void **state)
@@ -154,7 +169,8 @@ static void the_answer_covers_the_read_and_stays_within_the_file(void **state)
 		struct read_window window = {0};
 
 		assert_true(read_window_advance(&window, cases[i].offset, cases[i].len,
-						cases[i].size, cases[i].limit) == cases[i].until);
+						cases[i].size, cases[i].limit,
+						FAR) == cases[i].until);
 	}
 }
 

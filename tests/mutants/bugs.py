@@ -1,6 +1,7 @@
 """Bugs that the tests must find: each is one change of the sources that breaks one promise.
 
-A bug is a place (`old` stands in `file` exactly once) and what stands there instead. The invariant is the one
+A bug is a place (`old` stands in `file` exactly once) and what stands there instead, and where two guards watch one
+promise, a second such place (`also`). The invariant is the one
 that it breaks, numbered as in docs/reliability.md. When the code changes, the place is to be changed along: a bug
 that cannot be put in counts as a failure.
 """
@@ -14,6 +15,10 @@ class Bug:
     file: str
     old: str
     new: str
+    also: tuple = ()  # (file, old, new)
+
+    def places(self):
+        return [(self.file, self.old, self.new), *([self.also] if self.also else [])]
 
 
 BUGS = (
@@ -87,7 +92,10 @@ BUGS = (
         "placed = false;"),
     Bug("dirty data may be evicted", "I8", "fs/vfs/instance.c",
         "return !inode_is_local(inode) && inode->parent;",
-        "return inode->parent != NULL;"),
+        "return inode->parent != NULL;",
+        ("fs/cache/content.c",
+         "return content->owner && content->pins == 0 && content->refs == 1 &&\n\t       !content_is_dirty(content);",
+         "return content->owner && content->pins == 0 && content->refs == 1;")),
     Bug("the dirty limit is no limit", "I8", "fs/vfs/file.c",
         "err = cache_reserve_dirty(&vfs->cache, len, DIRTY_WAIT);",
         "err = 0;"),

@@ -80,18 +80,22 @@ def find(everything):
 
 
 def try_bug(bug, everything):
-    path = TREE / bug.file
-    original = path.read_text()
-    if original.count(bug.old) != 1:
-        return [], f"its place stands {original.count(bug.old)} times in {bug.file}"
-    path.write_text(original.replace(bug.old, bug.new))
+    originals = {}
     try:
+        for file, old, new in bug.places():
+            path = TREE / file
+            text = path.read_text()
+            if text.count(old) != 1:
+                return [], f"its place stands {text.count(old)} times in {file}"
+            originals.setdefault(path, text)
+            path.write_text(text.replace(old, new))
         built = make("units", "build/bin/sim")
         if built.returncode != 0:
             return [], "does not compile: " + built.stderr.strip()[-300:]
         return find(everything), ""
     finally:
-        path.write_text(original)
+        for path, text in originals.items():
+            path.write_text(text)
 
 
 def main():

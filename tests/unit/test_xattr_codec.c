@@ -134,7 +134,7 @@ static void names_and_text_have_limits(void **state)
 	(void)state;
 	assert_non_null(spaces);
 	memset(spaces, ' ', XATTR_TEXT_BYTES_MAX);
-	strcpy(spaces + XATTR_TEXT_BYTES_MAX, "{}");
+	memcpy(spaces + XATTR_TEXT_BYTES_MAX, "{}", sizeof("{}"));
 	assert_int_equal(xattr_decode(spaces, &set), -EINVAL);
 	assert_int_equal(xattr_decode(spaces + 2, &set), 0);
 	free(spaces);

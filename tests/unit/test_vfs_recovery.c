@@ -208,6 +208,27 @@ static void ranges_of_a_large_file_survive_a_crash(struct core_world *world)
 	assert_byte(&world->nodes[1], "big", 30 * MIB, '!');
 }
 
+static void what_a_truncate_adds_to_a_large_file_survives_a_crash(struct core_world *world)
+{
+	const size_t base = 9 * MIB, grown = 11 * MIB;
+	const struct memory_object *object;
+	static char zeros[4096];
+	struct stat values = {.st_size = (off_t)grown}, out;
+	struct vfs_handle *handle;
+
+	core_put_pattern(world, "big", base, 1);
+	handle = open_file(world->node, "big", O_RDWR);
+	assert_int_equal(vfs_setattr(world->node->vfs, core_ino(world->node, "big"), handle,
+				     &values, VFS_SET_SIZE, &out),
+			 0);
+	core_crash(world->node);
+	core_drain(world->node);
+	object = objstore_memory_find(world->memory, "big");
+	assert_int_equal(object->size, grown);
+	assert_memory_equal(object->data + base, zeros, sizeof(zeros));
+	assert_memory_equal(object->data + grown - sizeof(zeros), zeros, sizeof(zeros));
+}
+
 static void a_write_after_the_rest_was_read_survives_a_crash(struct core_world *world)
 {
 	struct vfs_handle *handle;
@@ -414,6 +435,7 @@ int main(void)
 		CORE_TEST(a_clean_cache_is_warm_after_a_restart),
 		CORE_TEST(a_warm_cache_gives_way_to_a_newer_version),
 		CORE_TEST(ranges_of_a_large_file_survive_a_crash),
+		CORE_TEST(what_a_truncate_adds_to_a_large_file_survives_a_crash),
 		CORE_TEST(a_write_after_the_rest_was_read_survives_a_crash),
 		CORE_TEST(an_upload_that_a_crash_cut_off_is_recognised),
 		CORE_TEST(an_upload_that_a_crash_cut_off_is_removed_with_its_file),

@@ -10,6 +10,8 @@ import pytest
 from files import read_file, write_file
 from processes import is_mounted
 
+pytestmark = pytest.mark.servers("embedded")  # it is about this machine, not about the server
+
 
 def cache_of(mount):
     """The cache directory of the volume, below the one that was given."""

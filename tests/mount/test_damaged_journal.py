@@ -15,6 +15,8 @@ import pytest
 from files import MIB, fails_with, noise, read_file, write_file
 from processes import BIN
 
+pytestmark = pytest.mark.servers("embedded")  # it is about this machine, not about the server
+
 PAGE = 4096
 FILES = {f"dir{n % 7}/file-{n}": noise(100 + 37 * n, n) for n in range(300)}
 

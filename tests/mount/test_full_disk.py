@@ -10,6 +10,8 @@ import pytest
 from disks import SmallDisk
 from files import MIB, noise, read_file, write_file
 
+pytestmark = pytest.mark.servers("embedded")  # it is about this machine, not about the server
+
 LIMITS = ["cache_size=1G", "dirty_limit=1G"]  # the disk is full before they are reached
 LONG = "attr_timeout=600"  # with S3 away, a name that is known to be free must stay so
 

@@ -14,6 +14,8 @@ from files import MIB, noise, read_file, write_file
 from mounts import MountFailed
 from processes import is_mounted, wait_until
 
+pytestmark = pytest.mark.servers("embedded")  # it is about this machine, not about the server
+
 SIGNAL_SECONDS = 8
 KNOWN_SECONDS = 31  # asking S3 first may take 30 s; then what is known is given
 FILES = {f"file{n}": noise(1000 + n, n) for n in range(50)} | {"large": noise(20 * MIB, 99)}

@@ -297,35 +297,33 @@ static int change_one(struct inode *inode, struct change *change)
 	return root ? change_wait(inode, change_journal(inode)) : change_attributes_end(inode);
 }
 
-int vfs_setxattr(struct vfs *vfs, uint64_t ino, const char *name, const void *value, size_t len,
-		 int flags)
+static int change_named(struct vfs *vfs, uint64_t ino, struct change *change)
 {
-	struct change change = {.name = name, .value = value, .len = len, .flags = flags};
 	struct inode *inode;
-	int err = check_name(name);
+	int err = check_name(change->name);
 
 	if (!err)
 		err = find(vfs, ino, &inode);
 	if (err)
 		return err;
-	err = change_one(inode, &change);
+	err = change_one(inode, change);
 	inode_put(inode);
 	return err;
+}
+
+int vfs_setxattr(struct vfs *vfs, uint64_t ino, const char *name, const void *value, size_t len,
+		 int flags)
+{
+	struct change change = {.name = name, .value = value, .len = len, .flags = flags};
+
+	return change_named(vfs, ino, &change);
 }
 
 int vfs_removexattr(struct vfs *vfs, uint64_t ino, const char *name)
 {
 	struct change change = {.name = name};
-	struct inode *inode;
-	int err = check_name(name);
 
-	if (!err)
-		err = find(vfs, ino, &inode);
-	if (err)
-		return err;
-	err = change_one(inode, &change);
-	inode_put(inode);
-	return err;
+	return change_named(vfs, ino, &change);
 }
 
 bool xattr_grants_capability(const struct inode *inode)

@@ -338,6 +338,40 @@ void core_pattern(void *data, size_t len, uint64_t offset, uint64_t seed)
 	}
 }
 
+void core_write_pattern(struct vfs_handle *handle, uint64_t start, uint64_t end, uint64_t seed)
+{
+	char *data = malloc(MIB);
+
+	assert_non_null(data);
+	while (start < end) {
+		size_t len = end - start < MIB ? (size_t)(end - start) : MIB;
+
+		core_pattern(data, len, start, seed);
+		assert_int_equal(vfs_write(handle, data, len, start), len);
+		start += len;
+	}
+	free(data);
+}
+
+void core_assert_pattern(struct core_world *world, const char *key, uint64_t start, uint64_t end,
+			 uint64_t seed)
+{
+	const struct memory_object *object = objstore_memory_find(world->memory, key);
+	char *data = malloc(MIB);
+
+	assert_non_null(data);
+	assert_non_null(object);
+	assert_true(object->size >= end);
+	while (start < end) {
+		size_t len = end - start < MIB ? (size_t)(end - start) : MIB;
+
+		core_pattern(data, len, start, seed);
+		assert_memory_equal(object->data + start, data, len);
+		start += len;
+	}
+	free(data);
+}
+
 void core_put_pattern(struct core_world *world, const char *key, size_t len, uint64_t seed)
 {
 	struct os_request request = {.op = OS_PUT, .key = key};

@@ -49,6 +49,11 @@ const char *core_key_like(struct core_world *world, const char *start);
 
 /* Bytes that differ at every offset and with every seed. */
 void core_pattern(void *data, size_t len, uint64_t offset, uint64_t seed);
+/* Writes [start, end) of them in pieces of 1 MiB, as the kernel does. */
+void core_write_pattern(struct vfs_handle *handle, uint64_t start, uint64_t end, uint64_t seed);
+/* The object has them there; it may be longer. */
+void core_assert_pattern(struct core_world *world, const char *key, uint64_t start, uint64_t end,
+			 uint64_t seed);
 /* Puts an object of such bytes into the bucket, as another client does. */
 void core_put_pattern(struct core_world *world, const char *key, size_t len, uint64_t seed);
 

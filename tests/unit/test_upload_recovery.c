@@ -9,35 +9,6 @@
 
 #include "tests/unit/core_files.h"
 
-static void write_pattern(struct vfs_handle *handle, uint64_t start, uint64_t end, uint64_t seed)
-{
-	char *data = malloc(MIB);
-
-	assert_non_null(data);
-	while (start < end) {
-		size_t len = end - start < MIB ? (size_t)(end - start) : MIB;
-
-		core_pattern(data, len, start, seed);
-		assert_int_equal(vfs_write(handle, data, len, start), len);
-		start += len;
-	}
-	free(data);
-}
-
-static void assert_pattern(struct core_world *world, const char *key, uint64_t start, uint64_t end,
-			   uint64_t seed)
-{
-	const struct memory_object *object = objstore_memory_find(world->memory, key);
-	char *data = malloc(end);
-
-	assert_non_null(data);
-	assert_non_null(object);
-	assert_true(object->size >= end);
-	core_pattern(data, end - start, start, seed);
-	assert_memory_equal(object->data + start, data, end - start);
-	free(data);
-}
-
 static struct vfs_handle *open_file(struct core_node *node, const char *path, int flags)
 {
 	struct vfs_handle *handle;
@@ -51,7 +22,7 @@ static struct vfs_handle *stream(struct core_world *world)
 {
 	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
 
-	write_pattern(handle, 0, 50 * MIB, 1);
+	core_write_pattern(handle, 0, 50 * MIB, 1);
 	core_sleep(world, NSEC_PER_SEC);
 	assert_int_equal(world->memory->bucket.upload_count, 1);
 	assert_int_equal(world->memory->bucket.uploads[0]->part_count, 9);
@@ -83,7 +54,7 @@ static void an_upload_that_a_crash_cut_off_goes_on(struct core_world *world)
 	world->memory->list_max = 4; /* several pages */
 	stream(world);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 50 * MIB);
 	assert_int_equal(world->node->count[OS_MPU_PART], 1);
 	assert_int_equal(world->node->count[OS_MPU_CREATE], 0);
@@ -98,7 +69,7 @@ static void it_goes_on_after_a_second_crash_too(struct core_world *world)
 	core_await_held(world);
 	core_hold_no_more(world);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 	assert_int_equal(world->node->count[OS_MPU_PART], 1);
 	assert_no_uploads(world);
 }
@@ -107,14 +78,14 @@ static void parts_that_are_old_are_sent_again(struct core_world *world)
 {
 	struct vfs_handle *handle = stream(world);
 
-	write_pattern(handle, 3 * MIB, 4 * MIB, 2);
-	write_pattern(handle, 20 * MIB, 21 * MIB, 3);
+	core_write_pattern(handle, 3 * MIB, 4 * MIB, 2);
+	core_write_pattern(handle, 20 * MIB, 21 * MIB, 3);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 3 * MIB, 1);
-	assert_pattern(world, "big", 3 * MIB, 4 * MIB, 2);
-	assert_pattern(world, "big", 4 * MIB, 20 * MIB, 1);
-	assert_pattern(world, "big", 20 * MIB, 21 * MIB, 3);
-	assert_pattern(world, "big", 21 * MIB, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 3 * MIB, 1);
+	core_assert_pattern(world, "big", 3 * MIB, 4 * MIB, 2);
+	core_assert_pattern(world, "big", 4 * MIB, 20 * MIB, 1);
+	core_assert_pattern(world, "big", 20 * MIB, 21 * MIB, 3);
+	core_assert_pattern(world, "big", 21 * MIB, 50 * MIB, 1);
 	assert_int_equal(world->node->count[OS_MPU_PART], 3);
 	assert_no_uploads(world);
 }
@@ -125,7 +96,7 @@ static void parts_behind_the_end_of_the_file_are_left_out(struct core_world *wor
 	assert_int_equal(core_truncate(world->node, "big", 22 * MIB), 0);
 	crash_and_drain(world);
 	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 22 * MIB);
-	assert_pattern(world, "big", 0, 22 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 22 * MIB, 1);
 	assert_no_uploads(world);
 }
 
@@ -139,7 +110,7 @@ static void parts_that_cannot_be_compared_are_sent_again(struct core_world *worl
 	for (size_t i = 0; i < upload->part_count; i++)
 		snprintf(upload->parts[i].etag, OS_ETAG_MAX, "\"opaque-%zu\"", i);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 	assert_int_equal(world->node->count[OS_MPU_PART], 10);
 	assert_no_uploads(world);
 }
@@ -172,7 +143,7 @@ static void an_upload_that_was_being_completed_is_not_gone_on_with(struct core_w
 	core_await_held(world);
 	core_hold_no_more(world);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 	assert_int_equal(world->node->count[OS_MPU_CREATE], 1);
 	assert_int_equal(world->node->count[OS_MPU_PART], 10);
 	assert_no_uploads(world);
@@ -192,9 +163,9 @@ static void nor_is_one_beside_a_put(struct core_world *world)
 	core_release_handle(world->node, handle);
 	core_await_held(world);
 	core_hold_no_more(world);
-	write_pattern(second, 0, 50 * MIB, 1);
+	core_write_pattern(second, 0, 50 * MIB, 1);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 	assert_int_equal(world->node->count[OS_MPU_CREATE], 1);
 	assert_no_uploads(world);
 }
@@ -208,7 +179,7 @@ static void what_came_late_does_not_pass_for_the_upload(struct core_world *world
 	meta[1] = os_meta_get(&world->memory->bucket.uploads[0]->target.meta, META_PUT_ID);
 	objstore_memory_put(world->memory, "big", "of an attempt before", meta);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 	assert_int_equal(world->memory->bucket.object_count, 1);
 	assert_no_uploads(world);
 }
@@ -218,7 +189,7 @@ static void an_upload_that_others_ended_begins_again(struct core_world *world)
 	stream(world);
 	memory_upload_remove(&world->memory->bucket, world->memory->bucket.uploads[0]);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 	assert_no_uploads(world);
 }
 
@@ -237,10 +208,10 @@ static void so_does_one_that_others_end_while_it_is_sent(struct core_world *worl
 		core_put_pattern(world, "big", 40 * MIB, 1);
 		core_sleep(world, 5 * NSEC_PER_SEC);
 		handle = open_file(world->node, "big", 0);
-		write_pattern(handle, 39 * MIB, 45 * MIB, 1);
+		core_write_pattern(handle, 39 * MIB, 45 * MIB, 1);
 		core_interfere(world, moments[i], end_by_others);
 		assert_int_equal(core_close(world->node, handle), 0);
-		assert_pattern(world, "big", 0, 45 * MIB, 1);
+		core_assert_pattern(world, "big", 0, 45 * MIB, 1);
 		assert_int_equal(world->memory->bucket.object_count, 1);
 	}
 	assert_no_uploads(world);
@@ -255,9 +226,9 @@ static void a_lost_reply_to_the_first_request_leaves_no_upload(struct core_world
 
 		core_zero(world->node);
 		objstore_memory_fail(world->memory, OS_MPU_CREATE, 1, -ETIMEDOUT, moments[i]);
-		write_pattern(handle, 0, 20 * MIB, i);
+		core_write_pattern(handle, 0, 20 * MIB, i);
 		assert_int_equal(core_close(world->node, handle), 0);
-		assert_pattern(world, "big", 0, 20 * MIB, i);
+		core_assert_pattern(world, "big", 0, 20 * MIB, i);
 		assert_int_equal(world->node->count[OS_MPU_CREATE],
 				 moments[i] == FAULT_TWICE ? 1 : 2);
 		core_drain(world->node);
@@ -273,13 +244,13 @@ static void nor_does_a_crash_at_that_moment(struct core_world *world)
 
 	objstore_memory_fail(world->memory, OS_MPU_CREATE, 1, -ETIMEDOUT, FAULT_AFTER);
 	core_hold(world, OS_MPU_LIST, NULL);
-	write_pattern(handle, 0, 20 * MIB, 1);
+	core_write_pattern(handle, 0, 20 * MIB, 1);
 	core_release_handle(world->node, handle);
 	core_await_held(world);
 	core_hold_no_more(world);
 	assert_int_equal(world->memory->bucket.upload_count, 1);
 	crash_and_drain(world);
-	assert_pattern(world, "big", 0, 20 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 20 * MIB, 1);
 	assert_no_uploads(world);
 }
 
@@ -301,7 +272,7 @@ static void nor_does_a_recovery_that_fails(struct core_world *world)
 		stream(world);
 		objstore_memory_fail(world->memory, OS_MPU_LIST_PARTS, 1, errors[i], FAULT_BEFORE);
 		crash_and_drain(world);
-		assert_pattern(world, "big", 0, 50 * MIB, 1);
+		core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 		assert_int_equal(world->memory->bucket.upload_count, 0);
 		assert_int_equal(core_unlink(world->node, "big"), 0);
 	}
@@ -320,7 +291,7 @@ static void uploads_of_others_stay(struct core_world *world)
 	memory_upload_put_part(world->memory->bucket.uploads[2], 1, data, 1);
 	handle = open_file(world->node, "big", O_CREAT);
 	objstore_memory_fail(world->memory, OS_MPU_CREATE, 1, -ETIMEDOUT, FAULT_AFTER);
-	write_pattern(handle, 0, 20 * MIB, 1);
+	core_write_pattern(handle, 0, 20 * MIB, 1);
 	assert_int_equal(core_close(world->node, handle), 0);
 	core_drain(world->node);
 	assert_int_equal(world->memory->bucket.upload_count, 3);

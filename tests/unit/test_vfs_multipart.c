@@ -9,41 +9,6 @@
 
 #include "tests/unit/core_files.h"
 
-/* Writes [start, end) of the pattern in pieces of 1 MiB, as the kernel does. */
-static void write_pattern(struct vfs_handle *handle, uint64_t start, uint64_t end, uint64_t seed)
-{
-	char *data = malloc(MIB);
-
-	assert_non_null(data);
-	while (start < end) {
-		size_t len = end - start < MIB ? (size_t)(end - start) : MIB;
-
-		core_pattern(data, len, start, seed);
-		assert_int_equal(vfs_write(handle, data, len, start), len);
-		start += len;
-	}
-	free(data);
-}
-
-static void assert_pattern(struct core_world *world, const char *key, uint64_t start, uint64_t end,
-			   uint64_t seed)
-{
-	const struct memory_object *object = objstore_memory_find(world->memory, key);
-	char *data = malloc(MIB);
-
-	assert_non_null(data);
-	assert_non_null(object);
-	assert_true(object->size >= end);
-	while (start < end) {
-		size_t len = end - start < MIB ? (size_t)(end - start) : MIB;
-
-		core_pattern(data, len, start, seed);
-		assert_memory_equal(object->data + start, data, len);
-		start += len;
-	}
-	free(data);
-}
-
 static struct vfs_handle *open_file(struct core_node *node, const char *path, int flags)
 {
 	struct vfs_handle *handle;
@@ -66,7 +31,7 @@ static void most_of_a_large_file_has_gone_before_it_is_closed(struct core_world 
 	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
 	unsigned before;
 
-	write_pattern(handle, 0, 64 * MIB, 1);
+	core_write_pattern(handle, 0, 64 * MIB, 1);
 	core_sleep(world, NSEC_PER_SEC);
 	before = world->node->count[OS_MPU_PART];
 	assert_true(before >= 8);
@@ -75,7 +40,7 @@ static void most_of_a_large_file_has_gone_before_it_is_closed(struct core_world 
 	assert_int_equal(world->node->count[OS_MPU_PART], 13);
 	assert_int_equal(world->node->count[OS_PUT], 0);
 	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 64 * MIB);
-	assert_pattern(world, "big", 0, 64 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 64 * MIB, 1);
 	core_zero(world->node);
 	assert_no_uploads(world);
 }
@@ -84,16 +49,16 @@ static void parts_that_were_written_again_are_sent_again(struct core_world *worl
 {
 	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
 
-	write_pattern(handle, 0, 50 * MIB, 1);
+	core_write_pattern(handle, 0, 50 * MIB, 1);
 	core_sleep(world, NSEC_PER_SEC);
-	write_pattern(handle, 3 * MIB, 4 * MIB, 2);
-	write_pattern(handle, 20 * MIB, 21 * MIB, 3);
+	core_write_pattern(handle, 3 * MIB, 4 * MIB, 2);
+	core_write_pattern(handle, 20 * MIB, 21 * MIB, 3);
 	assert_int_equal(core_close(world->node, handle), 0);
-	assert_pattern(world, "big", 0, 3 * MIB, 1);
-	assert_pattern(world, "big", 3 * MIB, 4 * MIB, 2);
-	assert_pattern(world, "big", 4 * MIB, 20 * MIB, 1);
-	assert_pattern(world, "big", 20 * MIB, 21 * MIB, 3);
-	assert_pattern(world, "big", 21 * MIB, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 3 * MIB, 1);
+	core_assert_pattern(world, "big", 3 * MIB, 4 * MIB, 2);
+	core_assert_pattern(world, "big", 4 * MIB, 20 * MIB, 1);
+	core_assert_pattern(world, "big", 20 * MIB, 21 * MIB, 3);
+	core_assert_pattern(world, "big", 21 * MIB, 50 * MIB, 1);
 }
 
 static void a_part_that_is_written_while_it_is_sent_is_sent_again(struct core_world *world)
@@ -101,14 +66,14 @@ static void a_part_that_is_written_while_it_is_sent_is_sent_again(struct core_wo
 	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
 
 	core_hold(world, OS_MPU_PART, NULL);
-	write_pattern(handle, 0, 50 * MIB, 1);
+	core_write_pattern(handle, 0, 50 * MIB, 1);
 	core_await_held(world);
-	write_pattern(handle, 0, 1 * MIB, 2);
-	write_pattern(handle, 50 * MIB, 51 * MIB, 1);
+	core_write_pattern(handle, 0, 1 * MIB, 2);
+	core_write_pattern(handle, 50 * MIB, 51 * MIB, 1);
 	core_release(world);
 	assert_int_equal(core_close(world->node, handle), 0);
-	assert_pattern(world, "big", 0, 1 * MIB, 2);
-	assert_pattern(world, "big", 1 * MIB, 51 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 1 * MIB, 2);
+	core_assert_pattern(world, "big", 1 * MIB, 51 * MIB, 1);
 }
 
 static void a_file_that_shrinks_after_parts_have_gone_is_published_right(struct core_world *world)
@@ -119,14 +84,14 @@ static void a_file_that_shrinks_after_parts_have_gone_is_published_right(struct 
 		struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
 		struct stat values = {.st_size = (off_t)sizes[i]}, out;
 
-		write_pattern(handle, 0, 50 * MIB, i);
+		core_write_pattern(handle, 0, 50 * MIB, i);
 		core_sleep(world, NSEC_PER_SEC);
 		assert_int_equal(vfs_setattr(world->node->vfs, core_ino(world->node, "big"), handle,
 					     &values, VFS_SET_SIZE, &out),
 				 0);
 		assert_int_equal(core_close(world->node, handle), 0);
 		assert_int_equal(objstore_memory_find(world->memory, "big")->size, sizes[i]);
-		assert_pattern(world, "big", 0, sizes[i], i);
+		core_assert_pattern(world, "big", 0, sizes[i], i);
 		core_drain(world->node);
 		assert_int_equal(world->memory->bucket.upload_count, 0);
 		assert_int_equal(core_unlink(world->node, "big"), 0);
@@ -139,17 +104,17 @@ static void a_large_file_that_is_removed_or_moved_leaves_no_upload(struct core_w
 {
 	struct vfs_handle *handle = open_file(world->node, "gone", O_CREAT);
 
-	write_pattern(handle, 0, 50 * MIB, 1);
+	core_write_pattern(handle, 0, 50 * MIB, 1);
 	core_sleep(world, NSEC_PER_SEC);
 	assert_int_equal(world->memory->bucket.upload_count, 1);
 	assert_int_equal(core_unlink(world->node, "gone"), 0);
 	assert_int_equal(core_close(world->node, handle), 0);
 	handle = open_file(world->node, "from", O_CREAT);
-	write_pattern(handle, 0, 50 * MIB, 2);
+	core_write_pattern(handle, 0, 50 * MIB, 2);
 	core_sleep(world, NSEC_PER_SEC);
 	assert_int_equal(core_rename(world->node, "from", "to"), 0);
 	assert_int_equal(core_close(world->node, handle), 0);
-	assert_pattern(world, "to", 0, 50 * MIB, 2);
+	core_assert_pattern(world, "to", 0, 50 * MIB, 2);
 	assert_int_equal(world->memory->bucket.object_count, 1);
 	core_zero(world->node);
 	assert_no_uploads(world);
@@ -159,13 +124,13 @@ static void a_crash_while_parts_go_ahead_leaves_no_upload(struct core_world *wor
 {
 	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
 
-	write_pattern(handle, 0, 50 * MIB, 1);
+	core_write_pattern(handle, 0, 50 * MIB, 1);
 	core_sleep(world, NSEC_PER_SEC);
 	assert_int_equal(world->memory->bucket.upload_count, 1);
 	core_crash(world->node);
 	core_drain(world->node);
 	assert_int_equal(world->memory->bucket.upload_count, 0);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 }
 
 static void untouched_ranges_are_copied_by_the_server(struct core_world *world)
@@ -181,9 +146,9 @@ static void untouched_ranges_are_copied_by_the_server(struct core_world *world)
 	assert_true(world->node->count[OS_MPU_PART] <= 2);
 	assert_true(world->node->count[OS_GET] <= 4);
 	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 64 * MIB);
-	assert_pattern(world, "big", 0, 30 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 30 * MIB, 1);
 	assert_memory_equal(objstore_memory_find(world->memory, "big")->data + 30 * MIB, "!", 1);
-	assert_pattern(world, "big", 30 * MIB + 1, 64 * MIB, 1);
+	core_assert_pattern(world, "big", 30 * MIB + 1, 64 * MIB, 1);
 }
 
 static void appending_to_a_large_object_sends_the_end_alone(struct core_world *world)
@@ -193,12 +158,12 @@ static void appending_to_a_large_object_sends_the_end_alone(struct core_world *w
 	core_put_pattern(world, "big", 64 * MIB, 1);
 	handle = open_file(world->node, "big", O_APPEND);
 	core_zero(world->node);
-	write_pattern(handle, 64 * MIB, 66 * MIB, 1);
+	core_write_pattern(handle, 64 * MIB, 66 * MIB, 1);
 	assert_int_equal(core_close(world->node, handle), 0);
 	assert_true(world->node->count[OS_MPU_PART_COPY] >= 1);
 	assert_true(world->node->count[OS_MPU_PART] <= 1);
 	assert_int_equal(objstore_memory_find(world->memory, "big")->size, 66 * MIB);
-	assert_pattern(world, "big", 0, 66 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 66 * MIB, 1);
 }
 
 static void parts_that_fail_are_sent_again_in_the_end(struct core_world *world)
@@ -208,9 +173,9 @@ static void parts_that_fail_are_sent_again_in_the_end(struct core_world *world)
 	objstore_memory_fail(world->memory, OS_MPU_PART, 3, -EIO, FAULT_BEFORE);
 	objstore_memory_fail(world->memory, OS_MPU_PART, 9, -ETIMEDOUT, FAULT_AFTER);
 	objstore_memory_fail(world->memory, OS_MPU_COMPLETE, 1, -EIO, FAULT_BEFORE);
-	write_pattern(handle, 0, 50 * MIB, 1);
+	core_write_pattern(handle, 0, 50 * MIB, 1);
 	assert_int_equal(core_close(world->node, handle), 0);
-	assert_pattern(world, "big", 0, 50 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 50 * MIB, 1);
 	core_zero(world->node);
 	assert_no_uploads(world);
 }
@@ -222,12 +187,12 @@ static void a_completion_whose_reply_is_lost_has_happened(struct core_world *wor
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		struct vfs_handle *handle = open_file(world->node, "big", O_CREAT | O_TRUNC);
 
-		write_pattern(handle, 0, 20 * MIB, i);
+		core_write_pattern(handle, 0, 20 * MIB, i);
 		objstore_memory_fail(world->memory, OS_MPU_COMPLETE, 1, errors[i], FAULT_AFTER);
 		core_zero(world->node);
 		assert_int_equal(core_close(world->node, handle), 0);
 		assert_int_equal(world->node->count[OS_MPU_CREATE], 1);
-		assert_pattern(world, "big", 0, 20 * MIB, i);
+		core_assert_pattern(world, "big", 0, 20 * MIB, i);
 		assert_int_equal(world->memory->bucket.object_count, 1);
 	}
 	core_zero(world->node);
@@ -244,14 +209,14 @@ static void a_large_file_that_loses_a_race_is_kept_beside(struct core_world *wor
 	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
 	const char *copy;
 
-	write_pattern(handle, 0, 20 * MIB, 1);
+	core_write_pattern(handle, 0, 20 * MIB, 1);
 	core_interfere(world, OS_MPU_COMPLETE, replace_by_others);
 	assert_int_equal(core_close(world->node, handle), -ESTALE);
 	core_drain(world->node);
 	core_assert_object(world, "big", "theirs");
 	copy = core_key_like(world, "big.conflict-one-");
 	assert_non_null(copy);
-	assert_pattern(world, copy, 0, 20 * MIB, 1);
+	core_assert_pattern(world, copy, 0, 20 * MIB, 1);
 	core_zero(world->node);
 	assert_no_uploads(world);
 }
@@ -263,7 +228,7 @@ static struct vfs_handle *change_a_range(struct core_world *world)
 
 	core_put_pattern(world, "big", 64 * MIB, 1);
 	handle = open_file(world->node, "big", 0);
-	write_pattern(handle, 30 * MIB, 31 * MIB, 2);
+	core_write_pattern(handle, 30 * MIB, 31 * MIB, 2);
 	return handle;
 }
 
@@ -281,7 +246,7 @@ static void assert_partial_copy(struct core_world *world)
 	object = objstore_memory_find(world->memory, copy);
 	assert_non_null(object);
 	assert_int_equal(object->size, 64 * MIB);
-	assert_pattern(world, copy, 30 * MIB, 31 * MIB, 2);
+	core_assert_pattern(world, copy, 30 * MIB, 31 * MIB, 2);
 	ranges = os_meta_get(&object->meta, "s3mount-valid");
 	assert_non_null(ranges);
 	start = strtoull(ranges, &rest, 10);
@@ -336,17 +301,17 @@ static void with_overwrite_a_large_file_that_is_here_wins(struct core_world *wor
 	world->node->config.conflict = CONFLICT_OVERWRITE;
 	core_start(world->node);
 	handle = open_file(world->node, "big", O_CREAT);
-	write_pattern(handle, 0, 64 * MIB, 1);
+	core_write_pattern(handle, 0, 64 * MIB, 1);
 	assert_int_equal(core_close(world->node, handle), 0);
 	core_drain(world->node);
 	handle = open_file(world->node, "big", 0);
-	write_pattern(handle, 30 * MIB, 31 * MIB, 2);
+	core_write_pattern(handle, 30 * MIB, 31 * MIB, 2);
 	replace_by_others(world);
 	core_close(world->node, handle);
 	core_drain(world->node);
-	assert_pattern(world, "big", 0, 30 * MIB, 1);
-	assert_pattern(world, "big", 30 * MIB, 31 * MIB, 2);
-	assert_pattern(world, "big", 31 * MIB, 64 * MIB, 1);
+	core_assert_pattern(world, "big", 0, 30 * MIB, 1);
+	core_assert_pattern(world, "big", 30 * MIB, 31 * MIB, 2);
+	core_assert_pattern(world, "big", 31 * MIB, 64 * MIB, 1);
 	assert_int_equal(world->memory->bucket.object_count, 1);
 }
 

@@ -20,8 +20,8 @@ static uint64_t keep_after(const struct vfs *vfs)
 	return vfs->config.close == PUBLISH_LOCAL ? KEEP_AFTER_LOCAL : KEEP_AFTER;
 }
 
-/* Data first, then the row that says so; without waiting for that. */
-static int put_on_disk(struct inode *inode)
+/* Before the row that says so. */
+static int sync_data(struct inode *inode)
 {
 	int err = inode->content ? content_sync(inode->content) : 0;
 
@@ -32,8 +32,6 @@ static int put_on_disk(struct inode *inode)
 			inode, err,
 			"fsync of the cache failed; no more writes are accepted, and this "
 			"file is not uploaded until it is written anew");
-	} else if (inode_is_dirty(inode)) {
-		change_journal(inode);
 	}
 	return err;
 }
@@ -45,16 +43,17 @@ int inode_make_durable(struct inode *inode, enum journal_level level)
 	if (level == JOURNAL_DURABLE && inode->content && inode_is_dirty(inode)) {
 		struct content *content = content_ref(inode->content);
 
-		err = put_on_disk(inode);
+		err = sync_data(inode);
 		if (!err && content == inode->content)
 			content->promised = content_is_dirty(content) || content->size == 0;
 		content_unref(content);
-		if (!err && inode_is_dirty(inode))
-			change_journal(inode);
-	} else if (inode_is_dirty(inode))
-		change_journal(inode);
-	if (err || !inode->dirty_sequence)
+	}
+	if (err)
 		return err;
+	if (inode_is_dirty(inode))
+		change_journal(inode);
+	if (!inode->dirty_sequence)
+		return 0;
 	return journal_wait(inode->vfs->env->journal, inode->dirty_sequence, level);
 }
 
@@ -97,7 +96,9 @@ static void keep(void *argument)
 	while (!err && !vfs->write_stopped && (inode = next_to_keep(vfs, &later))) {
 		inode_get(inode);
 		inode->kept_at = env_now(vfs->env); /* a writer may be faster: not again at once */
-		err = put_on_disk(inode);
+		err = sync_data(inode);
+		if (!err && inode_is_dirty(inode))
+			change_journal(inode);
 		sequence = inode->dirty_sequence;
 		inode_put(inode);
 	}

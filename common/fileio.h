@@ -31,6 +31,8 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 int directory_sync(const char *path);
 /* All parts that are missing, like mkdir -p. -ENOTDIR when a part is something else. */
 int directory_make(const char *path, mode_t mode);
+/* With all that is in it, as far as it can be removed; neither links nor mounts are entered. */
+void directory_remove(const char *path);
 
 /* Takes the exclusive flock(2) of the file, which it creates (0600) and never removes, and writes
  * the process's number into it. Returns the descriptor, which holds the lock until it and all that

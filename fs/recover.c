@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -167,15 +166,6 @@ static int open_target(struct recovery *recovery, struct error *error)
 				   : 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *position)
-{
-	(void)st;
-	(void)type;
-	(void)position;
-	remove(path);
-	return 0;
-}
-
 static int read_tree(struct recovery *recovery, struct error *error)
 {
 	const char *parent = getenv("TMPDIR");
@@ -187,7 +177,7 @@ static int read_tree(struct recovery *recovery, struct error *error)
 		return error_set(error, -errno, "cannot make a directory like %s: %s",
 				 recovery->scratch, strerror(errno));
 	err = recover_tree_read(&recovery->tree, recovery->directory, recovery->scratch, error);
-	nftw(recovery->scratch, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	directory_remove(recovery->scratch);
 	return err;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "common/fileio.h"
 #include "common/log.h"
 #include "plugin/entry.h"
 #include "plugin/state.h"
@@ -145,7 +146,7 @@ static int remove_files(void *argument)
 		return -EBUSY;
 	err = state_remove(entry->driver->definitions, entry->file_name, &call->error);
 	if (!err)
-		state_remove_tree(entry->cache);
+		directory_remove(entry->cache);
 	return err;
 }
 

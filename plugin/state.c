@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -118,20 +117,4 @@ int state_make_directory(const char *path, unsigned mode, struct error *error)
 	int err = directory_make(path, mode);
 
 	return err ? failed(error, err, "make directory", path) : 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *place)
-{
-	(void)st;
-	(void)type;
-	(void)place;
-	remove(path); /* what cannot be removed keeps its directory */
-	return 0;
-}
-
-void state_remove_tree(const char *path)
-{
-	enum { DESCRIPTORS = 16 };
-
-	nftw(path, remove_entry, DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }

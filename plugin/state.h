@@ -32,7 +32,4 @@ int state_each(const char *directory, int (*found)(void *context, const char *na
 /* mkdir -p with the mode; existing directories stay as they are. Errors: -errno, message set. */
 int state_make_directory(const char *path, unsigned mode, struct error *error);
 
-/* Removes a directory with all that is in it, on this file system. */
-void state_remove_tree(const char *path);
-
 #endif

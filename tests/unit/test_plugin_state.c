@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "common/fileio.h"
+
 enum { NAMES_BYTES = 256 };
 
 static char directory[] = "/tmp/test_plugin_state.XXXXXX";
@@ -59,7 +61,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	state_remove_tree(directory);
+	directory_remove(directory);
 	return access(directory, F_OK) == 0 ? -1 : 0;
 }
 

@@ -12,11 +12,9 @@ import hashlib
 import json
 import os
 import random
-import signal
-import sys
 import time
-import traceback
 
+from children import CLEANLY, join_child, start_child
 from files import pwrite_all, read_all, write_all
 
 CONFLICT = ".conflict-"
@@ -53,42 +51,19 @@ class Program:
         self.locks, self.turns = locks, turns
         self.report = os.path.join(mount.base, f"report-{word}")
         self.stop_file = os.path.join(mount.base, f"stop-{word}")
-        sys.stdout.flush()
-        self.pid = os.fork()
-        if self.pid == 0:
-            status = 1
-            try:
-                self.run()
-                status = 0
-            except BaseException:  # pylint: disable=broad-except  # a child must not return
-                traceback.print_exc()
-            finally:
-                os._exit(status)
+        self.pid = start_child(self.root, self.run)
 
     def stop(self, seconds=60):
         """Returns a list of (name, stamp, errno or None): what was written, and what close said."""
         with open(self.stop_file, "w", encoding="ascii"):
             pass  # a signal would interrupt what waits for S3
-        deadline = time.monotonic() + seconds
-        while True:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                break
-            if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                raise TimeoutError(f"program {self.word} hangs")
-            time.sleep(0.01)
-        assert os.waitstatus_to_exitcode(status) == 0, f"program {self.word} failed, see above"
+        join_child(self.pid, seconds, f"program {self.word}", lambda: f"program {self.word} hangs")
         with open(self.report, encoding="ascii") as file:
             return [json.loads(line) for line in file]
 
     # The child
 
     def run(self):
-        for number in (signal.SIGALRM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        os.chdir(self.root)
         chance = random.Random(self.seed)
         number = 0
         with open(self.report, "w", encoding="ascii") as report:
@@ -102,6 +77,7 @@ class Program:
                     written, error = self.attempt(name, line, chance)
                 if written:
                     report.write(json.dumps((name, stamp, error)) + "\n")
+        return CLEANLY
 
     def attempt(self, name, line, chance):
         """(written, errno): whether a write was acknowledged, and what was said. After that, an error of close means

@@ -3,6 +3,7 @@
 It runs in the foreground (-f), so that its process, log and exit status belong to the test; the way into
 the background has tests of its own. Command-line contract: the project's README and `s3mount --help`.
 """
+import contextlib
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ import tempfile
 import time
 
 from processes import BIN, WORK, Process, is_mounted, wait_until
-from servers import REGION
+from servers import ACCESS_KEY, REGION, SECRET_KEY
 
 READY_SECONDS = 30
 DRAIN_SECONDS = 120
@@ -155,3 +156,21 @@ class Mount:
 
     def remove(self):
         shutil.rmtree(self.base, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def mounted_s3fs(server, bucket, directory, *options):
+    """The bucket in s3fs; keeps nothing that it learns of the bucket, so that it sees what we do at once."""
+    passwd, point = directory / "passwd-s3fs", directory / "s3fs"
+    passwd.write_text(f"{ACCESS_KEY}:{SECRET_KEY}\n")
+    passwd.chmod(0o600)
+    point.mkdir()
+    words = [f"url={server.endpoint}", "use_path_request_style", f"endpoint={REGION}", f"passwd_file={passwd}",
+             "stat_cache_expire=0", *options]
+    subprocess.run(["s3fs", bucket.name, point, "-o", ",".join(words)], check=True, timeout=30,
+                   env=server.environment())
+    wait_until(lambda: is_mounted(point), 10, "s3fs is mounted")
+    yield point
+    subprocess.run(["umount", point], check=True)
+    wait_until(lambda: subprocess.run(["pgrep", "-f", f"^s3fs {bucket.name} "], stdout=subprocess.DEVNULL)
+               .returncode != 0, 10, "s3fs ends")

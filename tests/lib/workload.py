@@ -5,18 +5,14 @@ mount's root: the mount point itself may be something else a moment after the mo
 """
 import os
 import random
-import signal
-import sys
-import time
-import traceback
 
 import history
+from children import CLEANLY, join_child, start_child
 from files import noise, pwrite_all, write_all
 
 SIZES = ((0, 0), (1, 100), (1, 5000), (1000, 200_000))  # most files are small
 LARGE = (17 << 20, 24 << 20)  # above the size at which an upload has parts
 MODES = (0o644, 0o600, 0o640)
-CLEANLY, UNEXPECTEDLY = 0, 3
 
 
 class Writer:
@@ -31,36 +27,15 @@ class Writer:
         self.steps = 0  # acknowledged so far
 
     def start(self, root, seed):
-        sys.stdout.flush()
         self.manifest.line(round=seed)
-        self.pid = os.fork()
-        if self.pid == 0:
-            status = UNEXPECTEDLY
-            try:
-                for number in (signal.SIGALRM, signal.SIGINT):
-                    signal.signal(number, signal.SIG_DFL)
-                os.chdir(root)
-                status = self.worker(self, seed).run()
-            except BaseException:  # pylint: disable=broad-except  # a child must not return
-                traceback.print_exc()
-            finally:
-                os._exit(status)
+        self.pid = start_child(root, lambda: self.worker(self, seed).run())
 
     def join(self, seconds=30):
         """Waits for the end of the child, whose mount has died, and takes over what it wrote down.
 
         Returns (pending, errno): the step that was under way and what it was told."""
-        deadline = time.monotonic() + seconds
-        while True:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                break
-            if time.monotonic() > deadline:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                raise TimeoutError(f"{self.word} hangs in a mount that is dead: {self.manifest.read(0)[0][-1]}")
-            time.sleep(0.002)
-        assert os.waitstatus_to_exitcode(status) == CLEANLY, f"writer {self.word} failed, see above"
+        join_child(self.pid, seconds, f"writer {self.word}", lambda:
+                   f"{self.word} hangs in a mount that is dead: {self.manifest.read(0)[0][-1]}")
         lines, self.offset = self.manifest.read(self.offset)
         pending, error = history.replay(self.state, lines)
         self.steps += sum("done" in line and line["errno"] is None for line in lines)

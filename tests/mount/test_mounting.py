@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from files import MIB, NOBODY, as_user, mode_of, noise, read_file, write_file
+from mounts import mounted_s3fs
 from processes import BIN, is_mounted, wait_until
 from servers import ACCESS_KEY, REGION, SECRET_KEY
 
@@ -235,18 +236,8 @@ def test_other_users_cannot_look_into_the_cache(mount):
 
 @pytest.fixture
 def s3fs(server, bucket, tmp_path):
-    passwd, point = tmp_path / "passwd-s3fs", tmp_path / "s3fs"
-    passwd.write_text(f"{ACCESS_KEY}:{SECRET_KEY}\n")
-    passwd.chmod(0o600)
-    point.mkdir()
-    subprocess.run(["s3fs", bucket.name, point, "-o", f"url={server.endpoint},use_path_request_style,"
-                    f"endpoint={REGION},passwd_file={passwd},stat_cache_expire=0"], check=True, timeout=30,
-                   env=server.environment())
-    wait_until(lambda: is_mounted(point), 10, "s3fs is mounted")
-    yield point
-    subprocess.run(["umount", point], check=True)
-    wait_until(lambda: subprocess.run(["pgrep", "-f", f"^s3fs {bucket.name} "], stdout=subprocess.DEVNULL)
-               .returncode != 0, 10, "s3fs ends")
+    with mounted_s3fs(server, bucket, tmp_path) as point:
+        yield point
 
 
 def test_what_s3fs_wrote_is_the_same_here(s3fs, mount):

@@ -9,8 +9,7 @@ import subprocess
 import pytest
 
 from files import NOBODY, as_user, fails_with, mode_of, read_file, write_file
-from processes import is_mounted, wait_until
-from servers import ACCESS_KEY, REGION, SECRET_KEY
+from mounts import mounted_s3fs
 
 VALUES = {"user.text": b"value", "user.empty": b"", "user.binary": bytes(range(256)),
           "user.\xe9\"\\,:{}": b"odd name", "trusted.t": b"root's", "security.s": b"label"}
@@ -278,18 +277,8 @@ def test_tools_bring_acls_here_and_back(mount):
 
 @pytest.fixture
 def s3fs(server, bucket, tmp_path):
-    passwd, point = tmp_path / "passwd-s3fs", tmp_path / "s3fs"
-    passwd.write_text(f"{ACCESS_KEY}:{SECRET_KEY}\n")
-    passwd.chmod(0o600)
-    point.mkdir()
-    subprocess.run(["s3fs", bucket.name, point, "-o", f"url={server.endpoint},use_path_request_style,use_xattr,"
-                    f"endpoint={REGION},passwd_file={passwd},stat_cache_expire=0"], check=True, timeout=30,
-                   env=server.environment())
-    wait_until(lambda: is_mounted(point), 10, "s3fs is mounted")
-    yield point
-    subprocess.run(["umount", point], check=True)
-    wait_until(lambda: subprocess.run(["pgrep", "-f", f"^s3fs {bucket.name} "], stdout=subprocess.DEVNULL)
-               .returncode != 0, 10, "s3fs ends")
+    with mounted_s3fs(server, bucket, tmp_path, "use_xattr") as point:
+        yield point
 
 
 SHARED = {"user.text": b"value", "user.binary": bytes(range(256)), "trusted.t": b"root's", "user.b": b"//++"}

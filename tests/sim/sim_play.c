@@ -10,46 +10,17 @@
 
 #include "common/check.h"
 #include "fs/vfs/inode.h"
+#include "tests/unit/vfs_path.h"
 
 static const struct vfs_caller caller = {1000, 1000, 42};
-
-/* One component; the reference goes back at once. */
-static int look(struct sim_node *node, uint64_t parent, const char *name, struct stat *out)
-{
-	int err = vfs_lookup(node->vfs, caller, parent, name, out);
-
-	if (!err)
-		vfs_forget(node->vfs, out->st_ino, 1);
-	return err;
-}
-
-static int find_parent(struct sim_node *node, const char *path, uint64_t *parent, const char **name)
-{
-	char component[64];
-	struct stat found;
-	const char *slash;
-
-	*parent = VFS_ROOT;
-	for (; (slash = strchr(path, '/')); path = slash + 1) {
-		int err;
-
-		snprintf(component, sizeof(component), "%.*s", (int)(slash - path), path);
-		err = look(node, *parent, component, &found);
-		if (err)
-			return err;
-		*parent = found.st_ino;
-	}
-	*name = path;
-	return 0;
-}
 
 static int find(struct sim_node *node, int path, struct stat *out)
 {
 	const char *name;
 	uint64_t parent;
-	int err = find_parent(node, sim_paths[path], &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, sim_paths[path], &parent, &name);
 
-	return err ? err : look(node, parent, name, out);
+	return err ? err : vfs_path_look(node->vfs, caller, parent, name, out);
 }
 
 static int play_open(struct sim_player *player, const struct sim_step *step)
@@ -60,11 +31,11 @@ static int play_open(struct sim_player *player, const struct sim_step *step)
 	const char *name;
 	uint64_t parent;
 	bool keep;
-	int err = find_parent(node, sim_paths[step->path], &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, sim_paths[step->path], &parent, &name);
 
 	if (err)
 		return err;
-	err = look(node, parent, name, &found);
+	err = vfs_path_look(node->vfs, caller, parent, name, &found);
 	if (err == -ENOENT && (step->flags & O_CREAT)) {
 		err = vfs_create(node->vfs, caller, parent, name, 0644, O_RDWR, handle, &found);
 		if (!err)
@@ -112,7 +83,7 @@ static int play_mkdir(struct sim_node *node, int path)
 	struct stat made;
 	const char *name;
 	uint64_t parent;
-	int err = find_parent(node, sim_paths[path], &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, sim_paths[path], &parent, &name);
 
 	if (!err)
 		err = vfs_make(node->vfs, caller, parent, name, S_IFDIR | 0755, 0, NULL, &made);
@@ -125,7 +96,7 @@ static int play_remove(struct sim_node *node, int path, bool directory)
 {
 	const char *name;
 	uint64_t parent;
-	int err = find_parent(node, sim_paths[path], &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, sim_paths[path], &parent, &name);
 
 	if (err)
 		return err;
@@ -136,10 +107,10 @@ static int play_rename(struct sim_node *node, int from, int to)
 {
 	const char *from_name, *to_name;
 	uint64_t from_parent, to_parent;
-	int err = find_parent(node, sim_paths[from], &from_parent, &from_name);
+	int err = vfs_path_parent(node->vfs, caller, sim_paths[from], &from_parent, &from_name);
 
 	if (!err)
-		err = find_parent(node, sim_paths[to], &to_parent, &to_name);
+		err = vfs_path_parent(node->vfs, caller, sim_paths[to], &to_parent, &to_name);
 	return err ? err : vfs_rename(node->vfs, from_parent, from_name, to_parent, to_name, 0);
 }
 
@@ -258,7 +229,8 @@ static int look_into(struct sim_node *node, uint64_t ino, const char *above, str
 			err = -EUCLEAN;
 			break;
 		}
-		err = look(node, ino, sim_paths[path] + strlen(above), &found);
+		err = vfs_path_look(node->vfs, caller, ino, sim_paths[path] + strlen(above),
+				    &found);
 		if (err)
 			break;
 		tree->entries[path] = (struct sim_entry){S_ISDIR(found.st_mode) ? SIM_DIRECTORY

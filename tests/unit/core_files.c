@@ -6,50 +6,20 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "tests/unit/vfs_path.h"
 
 static const struct vfs_caller caller = {1000, 1000, 42};
-
-/* One component; gives the reference back at once, as nothing is kept of what is not open. */
-static int look(struct core_node *node, uint64_t parent, const char *name, struct stat *out)
-{
-	int err = vfs_lookup(node->vfs, caller, parent, name, out);
-
-	if (!err)
-		vfs_forget(node->vfs, out->st_ino, 1);
-	return err;
-}
-
-/* The directory of path; *name: the last component, within path. */
-static int find_parent(struct core_node *node, const char *path, uint64_t *parent,
-		       const char **name)
-{
-	char component[256];
-	struct stat found;
-	const char *slash;
-
-	*parent = VFS_ROOT;
-	for (; (slash = strchr(path, '/')); path = slash + 1) {
-		int err;
-
-		snprintf(component, sizeof(component), "%.*s", (int)(slash - path), path);
-		err = look(node, *parent, component, &found);
-		if (err)
-			return err;
-		*parent = found.st_ino;
-	}
-	*name = path;
-	return 0;
-}
 
 int core_stat(struct core_node *node, const char *path, struct stat *out)
 {
 	const char *name;
 	uint64_t parent;
-	int err = find_parent(node, path, &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, path, &parent, &name);
 
 	if (err)
 		return err;
-	return *name ? look(node, parent, name, out) : vfs_getattr(node->vfs, parent, out);
+	return *name ? vfs_path_look(node->vfs, caller, parent, name, out)
+		     : vfs_getattr(node->vfs, parent, out);
 }
 
 uint64_t core_ino(struct core_node *node, const char *path)
@@ -79,11 +49,11 @@ int core_open(struct core_node *node, const char *path, int flags, struct vfs_ha
 	const char *name;
 	uint64_t parent;
 	bool keep;
-	int err = find_parent(node, path, &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, path, &parent, &name);
 
 	if (err)
 		return err;
-	err = look(node, parent, name, &found);
+	err = vfs_path_look(node->vfs, caller, parent, name, &found);
 	if (err == -ENOENT && (flags & O_CREAT)) {
 		err = vfs_create(node->vfs, caller, parent, name, 0644, flags, out, &found);
 		if (!err)
@@ -192,7 +162,7 @@ static int make(struct core_node *node, const char *path, mode_t mode, const cha
 	struct stat made;
 	const char *name;
 	uint64_t parent;
-	int err = find_parent(node, path, &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, path, &parent, &name);
 
 	if (!err)
 		err = vfs_make(node->vfs, caller, parent, name, mode, 0, target, &made);
@@ -215,7 +185,7 @@ int core_unlink(struct core_node *node, const char *path)
 {
 	const char *name;
 	uint64_t parent;
-	int err = find_parent(node, path, &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, path, &parent, &name);
 
 	return err ? err : vfs_unlink(node->vfs, parent, name);
 }
@@ -224,7 +194,7 @@ int core_rmdir(struct core_node *node, const char *path)
 {
 	const char *name;
 	uint64_t parent;
-	int err = find_parent(node, path, &parent, &name);
+	int err = vfs_path_parent(node->vfs, caller, path, &parent, &name);
 
 	return err ? err : vfs_rmdir(node->vfs, parent, name);
 }
@@ -233,10 +203,10 @@ int core_rename(struct core_node *node, const char *from, const char *to)
 {
 	const char *from_name, *to_name;
 	uint64_t from_parent, to_parent;
-	int err = find_parent(node, from, &from_parent, &from_name);
+	int err = vfs_path_parent(node->vfs, caller, from, &from_parent, &from_name);
 
 	if (!err)
-		err = find_parent(node, to, &to_parent, &to_name);
+		err = vfs_path_parent(node->vfs, caller, to, &to_parent, &to_name);
 	return err ? err : vfs_rename(node->vfs, from_parent, from_name, to_parent, to_name, 0);
 }
 

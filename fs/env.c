@@ -85,6 +85,23 @@ void s3_batch_wait(struct s3_batch *batch)
 		fiber_wait(&batch->changed, DEADLINE_NONE, WAIT_PLAIN);
 }
 
+bool env_s3_heals(int err)
+{
+	return err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -EIO || err == -EBUSY ||
+	       err == -EPROTO;
+}
+
+bool env_next_page(struct os_request *list, char **token)
+{
+	free(*token);
+	*token = list->result.next_token;
+	list->result.next_token = NULL;
+	os_request_free_result(list);
+	list->token = *token;
+	list->deadline = 0;
+	return *token != NULL;
+}
+
 void env_put_id(struct env *env, char out[PUT_ID_LEN + 1])
 {
 	uint64_t high = env->random(env->random_context);

@@ -57,6 +57,14 @@ static inline uint64_t env_bulk_deadline(struct env *env, uint64_t len)
 /* Submits and waits; must run in a fiber. request->done and user are taken. A deadline of 0 becomes
  * DEADLINE_SMALL from now. Returns result.err; the caller frees the result. */
 int env_s3(struct env *env, struct os_request *request);
+/* Of a server that is away, slow or broken for a while; not: our key has not the right, or the
+ * server cannot. */
+bool env_s3_heals(int err);
+
+/* Turns a listing that has ended into the request for its next page. The result is freed; *token,
+ * NULL before the first page, keeps what the request needs of it. False: there is none, and nothing
+ * is left to free. */
+bool env_next_page(struct os_request *list, char **token);
 
 /* A batch of requests that run side by side, at most width at once. */
 struct s3_batch {

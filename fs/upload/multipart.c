@@ -284,11 +284,7 @@ static int list_parts(struct multipart *multipart)
 	int err;
 
 	do {
-		list.token = token;
-		list.deadline = 0;
 		err = env_s3(multipart->uploader->env, &list);
-		free(token);
-		token = NULL;
 		for (size_t i = 0; !err && i < list.result.entry_count; i++) {
 			const struct os_entry *entry = &list.result.entries[i];
 			struct multipart_part *part = &multipart->parts[entry->part_number - 1];
@@ -299,12 +295,7 @@ static int list_parts(struct multipart *multipart)
 			if (entry->part_number > multipart->count)
 				multipart->count = entry->part_number;
 		}
-		if (!err) {
-			token = list.result.next_token;
-			list.result.next_token = NULL;
-		}
-		os_request_free_result(&list);
-	} while (token);
+	} while (env_next_page(&list, &token));
 	return err;
 }
 

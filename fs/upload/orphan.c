@@ -175,18 +175,10 @@ int orphan_find(struct uploader *uploader, const char *key, int64_t since)
 	int count = 0, err;
 
 	do {
-		list.token = token;
-		list.deadline = 0;
 		err = env_s3(uploader->env, &list);
-		free(token);
-		token = NULL;
-		if (!err) {
+		if (!err)
 			count += end_page(uploader, &list.result, key, since);
-			token = list.result.next_token;
-			list.result.next_token = NULL;
-		}
-		os_request_free_result(&list);
-	} while (token);
+	} while (env_next_page(&list, &token));
 	return err ? err : count;
 }
 

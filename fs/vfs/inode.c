@@ -153,6 +153,11 @@ struct inode *inode_below(struct inode *inode, const char *relative)
 	return inode;
 }
 
+struct inode *inode_at_key(struct vfs *vfs, const char *key)
+{
+	return inode_below(vfs->root, key + strlen(vfs->config.prefix));
+}
+
 int inode_link(struct inode *inode, struct inode *parent, const char *name)
 {
 	char *copy = string_copy(name);

@@ -164,6 +164,8 @@ struct inode *inode_child(const struct inode *parent, const char *name);
 /* What a key, without the prefix that ends at the directory, stands for; NULL: it is not known, or
  * no name of a file. */
 struct inode *inode_below(struct inode *directory, const char *relative);
+/* The same for a whole key. */
+struct inode *inode_at_key(struct vfs *vfs, const char *key);
 /* The object key (directories end in '/'). Errors: -ENAMETOOLONG, -ENOMEM, -ENOENT when it has no
  * name. */
 int inode_key(const struct inode *inode, char **key);

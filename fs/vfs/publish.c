@@ -21,16 +21,11 @@ enum { PUBLISH_PARALLEL = 16, SCAN_MAX = 64 };
 bool publish_heals(int err)
 {
 	switch (err) {
-	case -ETIMEDOUT:
-	case -EHOSTUNREACH:
-	case -EIO:
-	case -EBUSY:
 	case -ECANCELED:
 	case -ENOMEM:
 	case -ENOSPC: /* of the local disk */
-	case -EAGAIN:
-	case -EPROTO: return true;
-	default: return false;
+	case -EAGAIN: return true;
+	default: return env_s3_heals(err);
 	}
 }
 

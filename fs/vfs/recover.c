@@ -14,11 +14,9 @@
 
 enum { RECOVERED_LATER = 1 }; /* the intent stays, for who looks after it */
 
-/* Else our key has not the right, or the server cannot. */
 static bool is_transient(int err)
 {
-	return err == -EIO || err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -EBUSY ||
-	       err == -EPROTO || err == -EKEYREJECTED;
+	return env_s3_heals(err) || err == -EKEYREJECTED;
 }
 
 static int recover_upload(struct vfs *vfs, const struct found_intent *found)
@@ -69,7 +67,7 @@ static int delete_copied(struct vfs *vfs, const char *key, const char *etag)
  */
 static void forget_replaced(struct vfs *vfs, const char *key)
 {
-	struct inode *inode = inode_below(vfs->root, key + strlen(vfs->config.prefix));
+	struct inode *inode = inode_at_key(vfs, key);
 
 	if (!inode || !inode->untouched || !inode_is_dirty(inode) || inode->publishing)
 		return;
@@ -82,7 +80,7 @@ static void forget_replaced(struct vfs *vfs, const char *key)
 /* Attributes that were owed under the old name are in the copy. */
 static void forget_source(struct vfs *vfs, const char *key)
 {
-	struct inode *inode = inode_below(vfs->root, key + strlen(vfs->config.prefix));
+	struct inode *inode = inode_at_key(vfs, key);
 
 	if (!inode || (inode->dirty & NODE_DIRTY_DATA))
 		return;

@@ -158,22 +158,6 @@ void stream_drop(struct inode *inode)
 		inode_put(inode); /* then the intent in the journal ends it at the next mount */
 }
 
-/* The regular file at a key, as far as it is known here; a busy reference or NULL. */
-static struct inode *find_by_key(struct vfs *vfs, const char *key)
-{
-	LIST_FOREACH (node, &vfs->dirty) {
-		struct inode *inode = container_of(node, struct inode, dirty_link);
-		char *own = NULL;
-		bool same = inode->content && inode->parent && inode_key(inode, &own) == 0 &&
-			    strcmp(own, key) == 0;
-
-		free(own);
-		if (same)
-			return inode_get(inode);
-	}
-	return NULL;
-}
-
 static bool can_resume(const struct inode *inode, const struct journal_intent *intent)
 {
 	return intent->etag[0] && strcmp(inode->put_id, intent->etag) == 0 && inode->parent &&
@@ -183,12 +167,14 @@ static bool can_resume(const struct inode *inode, const struct journal_intent *i
 
 int stream_resume(struct vfs *vfs, const struct journal_intent *intent)
 {
-	struct inode *inode = find_by_key(vfs, intent->source);
+	struct inode *inode = inode_at_key(vfs, intent->source);
 	struct multipart *multipart = NULL;
-	int err = inode && can_resume(inode, intent) ? 0 : -ESTALE;
+	int err;
 
-	if (!err)
-		err = multipart_adopt(&vfs->uploader, intent, &multipart);
+	if (!inode || !can_resume(inode, intent))
+		return -ESTALE;
+	inode_get(inode);
+	err = multipart_adopt(&vfs->uploader, intent, &multipart);
 	/* It may have been published, changed or moved while its parts were listed. */
 	if (!err && !can_resume(inode, intent)) {
 		multipart_forget(multipart);
@@ -199,8 +185,7 @@ int stream_resume(struct vfs *vfs, const struct journal_intent *intent)
 			 intent->source);
 		inode->stream = multipart;
 	}
-	if (inode)
-		inode_put(inode);
+	inode_put(inode);
 	return err;
 }
 

@@ -405,12 +405,6 @@ static int take_back_once(struct tree_run *run)
 	return err;
 }
 
-static bool heals_by_itself(int err)
-{
-	return err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -EIO || err == -EBUSY ||
-	       err == -EPROTO;
-}
-
 static int with_patience(struct tree_run *run, int (*step)(struct tree_run *run))
 {
 	uint64_t deadline = env_after(run->env, PATIENCE), pause = PAUSE_FIRST;
@@ -418,7 +412,7 @@ static int with_patience(struct tree_run *run, int (*step)(struct tree_run *run)
 	for (;; pause *= 2) {
 		int err = step(run);
 
-		if (!heals_by_itself(err) || env_after(run->env, pause) > deadline)
+		if (!env_s3_heals(err) || env_after(run->env, pause) > deadline)
 			return err;
 		fiber_sleep_until(env_after(run->env, pause), WAIT_PLAIN);
 	}

@@ -132,3 +132,8 @@ int put_id_order(const char *one, const char *other)
 {
 	return strcmp(one + PUT_ID_LEN - COUNT_DIGITS, other + PUT_ID_LEN - COUNT_DIGITS);
 }
+
+bool put_id_is_attempt(const char *found, const char *newest, const char *base)
+{
+	return put_id_is_kin(found, newest) && (!base || strcmp(found, base) != 0);
+}

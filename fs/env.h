@@ -91,5 +91,10 @@ void env_put_id(struct env *env, char out[PUT_ID_LEN + 1]);
 void put_id_next(struct env *env, char id[PUT_ID_LEN + 1]);
 bool put_id_is_kin(const char *one, const char *other); /* of the same file, by the same node */
 int put_id_order(const char *one, const char *other);	/* of kin: as strcmp */
+/* Does an object that bears found come from an attempt to publish the file whose newest put-id is
+ * newest? An object with base's, the put-id of the version that the change is based on (NULL: not
+ * known), and another ETag does not: programs that keep metadata when they write, s3fs for one,
+ * keep the put-id as well. */
+bool put_id_is_attempt(const char *found, const char *newest, const char *base);
 
 #endif

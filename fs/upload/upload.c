@@ -96,6 +96,17 @@ int upload_plan(const struct uploader *uploader, uint64_t size, uint64_t base_le
 	return 0;
 }
 
+static enum remote_state judge(const struct upload_job *job, const struct os_result *found,
+			       const char *put_id)
+{
+	if (strcmp(put_id, job->put_id) == 0)
+		return found->size == job->body.len ? REMOTE_OURS : REMOTE_FOREIGN;
+	if (strcmp(found->etag, job->base_etag) == 0)
+		return REMOTE_BASE;
+	return put_id_is_attempt(put_id, job->put_id, job->base_put_id) ? REMOTE_EARLIER
+									: REMOTE_FOREIGN;
+}
+
 enum remote_state upload_look(struct uploader *uploader, const struct upload_job *job,
 			      struct upload_outcome *outcome)
 {
@@ -112,14 +123,8 @@ enum remote_state upload_look(struct uploader *uploader, const struct upload_job
 		const char *put_id = os_meta_get(&head.result.meta, META_PUT_ID);
 
 		snprintf(outcome->etag, sizeof(outcome->etag), "%s", head.result.etag);
-		if (put_id && strcmp(put_id, job->put_id) == 0)
-			state = REMOTE_OURS;
-		else if (strcmp(head.result.etag, job->base_etag) == 0)
-			state = REMOTE_BASE;
-		else if (put_id && put_id_is_kin(put_id, job->put_id))
-			state = REMOTE_EARLIER;
-		else
-			state = REMOTE_FOREIGN;
+		snprintf(outcome->put_id, sizeof(outcome->put_id), "%s", put_id ? put_id : "");
+		state = judge(job, &head.result, outcome->put_id);
 	}
 	os_request_free_result(&head);
 	return state;
@@ -188,6 +193,8 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 		/* Outside of what we have changed it is the same as the base. */
 		snprintf(job->own_base, sizeof(job->own_base), "%s", outcome->etag);
 		job->base_etag = job->own_base;
+		memcpy(job->own_base_put_id, outcome->put_id, sizeof(job->own_base_put_id));
+		job->base_put_id = job->own_base_put_id;
 		return false;
 	case REMOTE_GONE:
 		/* Others deleted it while we changed it: our bytes win, as a new object. */

@@ -49,10 +49,11 @@ uint64_t uploader_intent_id(struct uploader *uploader);
 
 struct upload_job {
 	const char *key;
-	struct os_source body; /* the whole view */
-	const char *base_etag; /* the version that is replaced; "" : there must be none */
-	bool unconditional;    /* conflict=overwrite */
-	const char *put_id;    /* also in meta */
+	struct os_source body;	 /* the whole view */
+	const char *base_etag;	 /* the version that is replaced; "" : there must be none */
+	const char *base_put_id; /* that it bears; NULL or "": none, or not known */
+	bool unconditional;	 /* conflict=overwrite */
+	const char *put_id;	 /* also in meta */
 	const struct os_meta *meta, *headers;
 	const char *content_type;
 	uint64_t base_len; /* bytes from the start that equal base_etag's outside of changed; 0: all
@@ -60,15 +61,17 @@ struct upload_job {
 	const struct extent_set *changed;
 	struct multipart **
 		early; /* an upload that has begun already, taken over; NULL or *early NULL: none */
-	char own_base[OS_ETAG_MAX]; /* private: an earlier attempt that came late, as base_etag */
+	/* private: those of an earlier attempt that came late, which is the base now */
+	char own_base[OS_ETAG_MAX], own_base_put_id[PUT_ID_LEN + 1];
 };
 
 struct upload_outcome {
 	int err; /* 0 published; -ESTALE a foreign version is there; -EFBIG; else as os_result */
 	char etag[OS_ETAG_MAX]; /* of the published object; with -ESTALE: of the foreign one */
 	char code[64], message[256];
-	bool ambiguous;	   /* with err: the write may have been applied nevertheless */
-	bool haunted;	   /* the end of some attempt was not seen: it may come late */
+	char put_id[PUT_ID_LEN + 1]; /* private: that the object at the key bears; "" */
+	bool ambiguous;		     /* with err: the write may have been applied nevertheless */
+	bool haunted;		     /* the end of some attempt was not seen: it may come late */
 	bool meta_differs; /* published with the metadata of an upload that began earlier */
 };
 
@@ -106,9 +109,9 @@ bool os_meta_equal(const struct os_meta *a, const struct os_meta *b);
 void upload_outcome_from(struct upload_outcome *outcome, const struct os_result *result);
 void multipart_upload(struct uploader *uploader, const struct upload_job *job,
 		      const struct plan *plan, struct upload_outcome *outcome, bool *ambiguous);
-/* What is at the job's key now: OURS (its put-id), EARLIER (of an earlier attempt: it takes the
- * base's place), BASE (still what it is based on), FOREIGN, GONE, or UNKNOWN: the HEAD failed.
- * outcome gets the ETag, or the failure. */
+/* What is at the job's key now: OURS (its put-id and size), EARLIER (of an earlier attempt: it
+ * takes the base's place), BASE (still what it is based on), FOREIGN, GONE, or UNKNOWN: the HEAD
+ * failed. outcome gets ETag and put-id, or the failure. */
 enum remote_state {
 	REMOTE_OURS,
 	REMOTE_EARLIER,

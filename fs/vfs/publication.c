@@ -106,6 +106,7 @@ static void take_published(struct inode *inode, const struct upload_outcome *out
 	struct vfs *vfs = inode->vfs;
 
 	inode_set_etag(inode, outcome->etag);
+	os_meta_set(&inode->meta, META_PUT_ID, inode->put_id);
 	inode->remote = REMOTE_PRESENT;
 	inode->remote_size = size;
 	inode->remote_modified = 0;
@@ -140,8 +141,10 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 				 .meta = &meta,
 				 .headers = &inode->headers};
 	struct multipart *early = stream_take(inode, key);
-	char *base, *type;
+	const char *put_id = os_meta_get(&inode->meta, META_PUT_ID);
+	char base_put_id[PUT_ID_LEN + 1], *base, *type;
 
+	snprintf(base_put_id, sizeof(base_put_id), "%s", put_id ? put_id : "");
 	if (early && strcmp(multipart_put_id(early), inode->put_id) != 0) {
 		multipart_end(early, false);
 		early = NULL;
@@ -163,6 +166,7 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 				   ? inode->content_type
 				   : attributes_content_type(inode->attributes.mode));
 	job.base_etag = base;
+	job.base_put_id = base_put_id;
 	job.content_type = type;
 	outcome->err = base && type ? publish_metadata(inode, &meta) : -ENOMEM;
 	if (!outcome->err)
@@ -297,9 +301,11 @@ int publish_resolve(struct inode *inode)
 	err = env_s3(inode->vfs->env, &head);
 	if (!err) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
-		ours = put_id && put_id_is_kin(put_id, inode->put_id);
+		ours = put_id && put_id_is_attempt(put_id, inode->put_id,
+						   os_meta_get(&inode->meta, META_PUT_ID));
 		if (ours) {
 			inode_set_etag(inode, head.result.etag);
+			os_meta_set(&inode->meta, META_PUT_ID, put_id);
 			inode->remote = REMOTE_PRESENT;
 			inode->remote_size = head.result.size;
 			if (is_superseded(inode, put_id))

@@ -70,6 +70,55 @@ static void a_lost_race_keeps_both_contents(struct core_world *world)
 	core_assert_object(world, copy, "ours");
 }
 
+/* As s3fs does, and versitygw with metadata in sidecar files: what the writer does not set stays.
+ */
+static void replace_and_keep_metadata(struct core_world *world)
+{
+	const struct memory_object *object = objstore_memory_find(world->memory, "f");
+	const char *meta[] = {META_PUT_ID, os_meta_get(&object->meta, META_PUT_ID), NULL};
+
+	assert_non_null(meta[1]);
+	objstore_memory_put(world->memory, "f", object->size == 6 ? "theirs, newer" : "theirs",
+			    meta);
+}
+
+static void others_who_keep_our_put_id_are_others(struct core_world *world)
+{
+	struct core_node *node = world->node;
+	const char *copy;
+
+	assert_int_equal(core_put(node, "f", "base"), 0);
+	core_interfere(world, OS_PUT, replace_and_keep_metadata);
+	assert_int_equal(core_put(node, "f", "ours"), -ESTALE);
+	core_drain(node);
+	core_assert_object(world, "f", "theirs");
+	copy = core_key_like(world, "f.conflict-one-");
+	assert_non_null(copy);
+	core_assert_object(world, copy, "ours");
+	/* Theirs is the base now, and is replaced in the same way. */
+	core_sleep(world, 2 * NSEC_PER_SEC);
+	core_assert_file(node, "f", "theirs");
+	core_interfere(world, OS_PUT, replace_and_keep_metadata);
+	assert_int_equal(core_put(node, "f", "on top"), -ESTALE);
+	core_assert_object(world, "f", "theirs, newer");
+}
+
+static void they_are_after_a_crash(struct core_world *world)
+{
+	struct core_node *node = world->node;
+	struct vfs_handle *handle;
+
+	assert_int_equal(core_put(node, "f", "base"), 0);
+	assert_int_equal(core_open(node, "f", O_RDWR, &handle), 0);
+	assert_int_equal(core_write(handle, "ours", 0), 0);
+	core_crash_only(node);
+	replace_and_keep_metadata(world);
+	core_start(node);
+	core_drain(node);
+	core_assert_object(world, "f", "theirs");
+	core_assert_object(world, core_key_like(world, "f.conflict-one-"), "ours");
+}
+
 static void the_handle_stays_with_the_copy_that_lost(struct core_world *world)
 {
 	struct vfs_handle *handle;
@@ -513,6 +562,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CORE_TEST(what_is_new_must_not_be_there_yet),
 		CORE_TEST(a_lost_race_keeps_both_contents),
+		CORE_TEST(others_who_keep_our_put_id_are_others),
+		CORE_TEST(they_are_after_a_crash),
 		CORE_TEST(the_handle_stays_with_the_copy_that_lost),
 		CORE_TEST(with_conflict_fail_nothing_is_replaced_or_lost),
 		CORE_TEST(with_conflict_fail_removing_gives_ours_up),

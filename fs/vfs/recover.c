@@ -30,7 +30,8 @@ static int recover_upload(struct vfs *vfs, const struct found_intent *found)
 		if (parse_int(intent->etag, 0, INT64_MAX, &since))
 			return 0;
 		err = orphan_find(uploader, intent->source, since);
-		if (err >= 0 || !is_transient(err))
+		/* None is not yet none: what the dead process sent may still be on its way. */
+		if (err > 0 || (err < 0 && !is_transient(err)))
 			return 0;
 		orphan_find_later(uploader, intent->source, since, intent->id);
 		return RECOVERED_LATER;

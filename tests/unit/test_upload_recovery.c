@@ -263,6 +263,28 @@ static void make_upload(struct core_world *world, const char *key)
 	upload->target.last_modified = executor_wall(world->executor);
 }
 
+static void begin_at_last(struct core_world *world)
+{
+	assert_true(world->node->count[OS_MPU_LIST] > 0);
+	make_upload(world, "big");
+}
+
+/* The server was slower than we were with the next mount. */
+static void nor_does_one_that_comes_after_the_recovery(struct core_world *world)
+{
+	struct vfs_handle *handle = open_file(world->node, "big", O_CREAT);
+
+	core_hold(world, OS_MPU_CREATE, NULL);
+	core_write_pattern(handle, 0, 20 * MIB, 1);
+	core_release_handle(world->node, handle);
+	core_await_held(world);
+	core_hold_no_more(world);
+	core_interfere(world, OS_MPU_CREATE, begin_at_last);
+	crash_and_drain(world);
+	core_assert_pattern(world, "big", 0, 20 * MIB, 1);
+	assert_no_uploads(world);
+}
+
 /* The key may not list parts, or the server is away for a moment: nothing is left either. */
 static void nor_does_a_recovery_that_fails(struct core_world *world)
 {
@@ -324,6 +346,7 @@ int main(void)
 		CORE_TEST(so_does_one_that_others_end_while_it_is_sent),
 		CORE_TEST(a_lost_reply_to_the_first_request_leaves_no_upload),
 		CORE_TEST(nor_does_a_crash_at_that_moment),
+		CORE_TEST(nor_does_one_that_comes_after_the_recovery),
 		CORE_TEST(nor_does_a_recovery_that_fails),
 		CORE_TEST(uploads_of_others_stay),
 		CORE_TEST(an_abort_that_fails_is_tried_again),

@@ -1,4 +1,5 @@
 """Mounting and what belongs to it: background, fstab, prefix, credentials, sync, status, unmount, s3fs."""
+import errno
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ import subprocess
 
 import pytest
 
-from files import MIB, NOBODY, as_user, mode_of, noise, read_file, write_file
+from files import MIB, NOBODY, as_user, fails_with, mode_of, noise, read_file, write_file
 from mounts import mounted_s3fs
 from processes import BIN, is_mounted, wait_until
 from servers import ACCESS_KEY, REGION, SECRET_KEY
@@ -267,6 +268,21 @@ def test_what_we_wrote_is_the_same_for_s3fs(s3fs, mount):
     assert int(theirs.st_mtime) == 1_600_000_000
     assert mode_of(s3fs / "dir") == 0o700
     assert os.readlink(s3fs / "link") == "file"
+
+
+def test_what_s3fs_changes_is_not_taken_for_ours(s3fs, bucket, mount):
+    """It keeps the metadata that it does not know, the mark of our publication among it."""
+    write_file(mount / "file", b"our first")
+    fd = os.open(mount / "file", os.O_WRONLY)
+    os.write(fd, b"our second")
+    with open(s3fs / "file", "r+b") as theirs:
+        theirs.write(b"THEIRS")
+    assert bucket.head("file")["Metadata"]["s3mount-putid"], "s3fs does not keep it any more: what does?"
+    with fails_with(errno.ESTALE):
+        os.close(fd)
+    mount.sync()
+    copy, = (key for key in bucket.keys() if key.startswith("file.conflict-"))
+    assert (bucket.get("file"), bucket.get(copy)) == (b"THEIRSrst", b"our second")
 
 
 def test_help_version_and_man_page():

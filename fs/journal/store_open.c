@@ -20,7 +20,16 @@
 #define SYNCED_BIT "128"
 #define UNSURE_BIT "256"
 #define OLD_BIT	   "512"
-_Static_assert(NODE_SYNCED == 128 && NODE_UNSURE == 256 && NODE_OLD == 512, "as in the statement");
+#define OWED_BIT   "1"
+/* After another boot. A file that was synced may have been changed since, in blocks that reached
+ * the disk while the row that said so did not: where data is owed that may be so for what no fsync
+ * has promised, where none is owed it must not pass for S3's version. */
+#define MARK_ROWS(crashed)                                                                         \
+	"UPDATE node SET flags = flags | " OLD_BIT                                                 \
+	" | CASE WHEN file_id <> 0 AND (flags & " SYNCED_BIT " = 0 OR (" crashed                   \
+	" AND flags & " OWED_BIT " = 0)) THEN " UNSURE_BIT " ELSE 0 END"
+_Static_assert(NODE_DIRTY_DATA == 1 && NODE_SYNCED == 128 && NODE_UNSURE == 256 && NODE_OLD == 512,
+	       "as in the statement");
 
 enum { BOOT_ID_MAX = 64, FIRST_INO = 2, SQLITE_HEADER_BYTES = 100 };
 
@@ -330,9 +339,7 @@ static int mark_open(struct sql *sql, const struct journal_host *host,
 	if (err)
 		return err;
 	if (!info->same_boot)
-		err = sql_execute(sql, "UPDATE node SET flags = flags | " OLD_BIT
-				       " | CASE WHEN file_id <> 0 AND flags & " SYNCED_BIT
-				       " = 0 THEN " UNSURE_BIT " ELSE 0 END");
+		err = sql_execute(sql, info->clean ? MARK_ROWS("0") : MARK_ROWS("1"));
 	if (err == 0)
 		err = update_state(sql, host, info);
 	if (err == 0)

@@ -8,6 +8,7 @@
 /* The last digits of a put-id count the publications of a file. */
 enum { COUNT_DIGITS = 8 };
 #define COUNT_MAX 0xffffffffUL
+#define LEAP_MIN  0x100000UL
 
 struct s3_wait {
 	struct fiber *fiber;
@@ -111,15 +112,25 @@ void env_put_id(struct env *env, char out[PUT_ID_LEN + 1])
 		 (unsigned long long)low & ~(unsigned long long)COUNT_MAX);
 }
 
-void put_id_next(struct env *env, char id[PUT_ID_LEN + 1])
+static void advance(struct env *env, char id[PUT_ID_LEN + 1], unsigned long step)
 {
 	char *count = id + PUT_ID_LEN - COUNT_DIGITS;
 	unsigned long number = id[0] ? strtoul(count, NULL, 16) : COUNT_MAX;
 
-	if (number >= COUNT_MAX)
+	if (number >= COUNT_MAX - step)
 		env_put_id(env, id);
 	else
-		snprintf(count, COUNT_DIGITS + 1, "%08lx", number + 1);
+		snprintf(count, COUNT_DIGITS + 1, "%08x", (unsigned)(number + step));
+}
+
+void put_id_next(struct env *env, char id[PUT_ID_LEN + 1])
+{
+	advance(env, id, 1);
+}
+
+void put_id_leap(struct env *env, char id[PUT_ID_LEN + 1])
+{
+	advance(env, id, LEAP_MIN + env->random(env->random_context) % LEAP_MIN);
 }
 
 bool put_id_is_kin(const char *one, const char *other)

@@ -89,6 +89,9 @@ void env_put_id(struct env *env, char out[PUT_ID_LEN + 1]);
  * nobody saw may take effect at any time after, and a power loss may bring an old row back: both
  * must be known for what they are. "" becomes the first of its kind. */
 void put_id_next(struct env *env, char id[PUT_ID_LEN + 1]);
+/* The same where a power loss may have taken back rows with later ones: those must not be used for
+ * other bytes. */
+void put_id_leap(struct env *env, char id[PUT_ID_LEN + 1]);
 bool put_id_is_kin(const char *one, const char *other); /* of the same file, by the same node */
 int put_id_order(const char *one, const char *other);	/* of kin: as strcmp */
 /* Does an object that bears found come from an attempt to publish the file whose newest put-id is

@@ -106,6 +106,8 @@ static int fill(struct inode *inode, const struct journal_node *node)
 	inode->persisted = true;
 	inode->suspect = node->flags & NODE_SUSPECT;
 	memcpy(inode->put_id, node->put_id, strnlen(node->put_id, PUT_ID_LEN));
+	if ((node->flags & NODE_OLD) && !(node->flags & (NODE_DIRTY_DATA | NODE_DIRTY_ATTR)))
+		put_id_leap(inode->vfs->env, inode->put_id);
 	if (node->meta && os_meta_copy(&inode->meta, node->meta))
 		return -ENOMEM;
 	if (node->headers && os_meta_copy(&inode->headers, node->headers))

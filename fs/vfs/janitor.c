@@ -29,6 +29,15 @@ struct watch {
 	int (*look)(struct vfs *vfs, const struct journal_intent *intent);
 };
 
+/* The file has the name again: what bears its put-ids there is its object, even when an attempt
+ * that came late has put the same bytes there once more. */
+static bool is_at_home(struct vfs *vfs, const char *key, const char *put_id)
+{
+	const struct inode *inode = inode_at_key(vfs, key);
+
+	return inode && put_id_is_kin(inode->put_id, put_id);
+}
+
 /* 1: it was there and is gone now, or somebody else's is there; 0: nothing is there (yet). */
 int janitor_look(struct vfs *vfs, const struct journal_intent *intent)
 {
@@ -40,7 +49,10 @@ int janitor_look(struct vfs *vfs, const struct journal_intent *intent)
 
 	if (!err) {
 		found = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (found && put_id_is_kin(found, put_id) && put_id_order(found, put_id) <= 0) {
+		if (is_at_home(vfs, key, put_id))
+			err = -ENOENT;
+		else if (found && put_id_is_kin(found, put_id) &&
+			 put_id_order(found, put_id) <= 0) {
 			if (vfs->uploader.can.delete)
 				remove.condition.if_match = head.result.etag;
 			err = env_s3(vfs->env, &remove);

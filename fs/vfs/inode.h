@@ -102,7 +102,9 @@ struct inode {
 	enum remote remote;
 	char *etag; /* of the version that we know or are based on; NULL: none */
 	uint64_t remote_size;
-	int64_t remote_modified; /* Last-Modified; 0: not told yet */
+	/* Last-Modified of the version whose attributes these are, once no later one can have the
+	 * same; 0: not known. */
+	int64_t remote_modified;
 	char *content_type;
 	struct os_meta meta, headers;	  /* of others, kept on rewrite */
 	bool attributes_known;		  /* read from the object, not only listed */
@@ -274,9 +276,10 @@ void publish_quiesce(struct inode *inode); /* until no publication of it is unde
 /* The same, and none begins until publish_release. */
 void publish_acquire(struct inode *inode);
 void publish_release(struct inode *inode);
-/* What became of an attempt whose end nobody saw (resolve_first)? The publication is the caller's.
- */
-int publish_resolve(struct inode *inode);
+/* What became of an attempt whose end nobody saw (resolve_first)? Its object, if it is there,
+ * becomes the base, or the file when a power loss has brought an older one back. The publication is
+ * the caller's. -ESTALE: that older one was changed already; outcome has the ETag of the newer. */
+int publish_resolve(struct inode *inode, struct upload_outcome *outcome);
 int inode_take_error(struct inode *inode);
 void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char *text);
 /* the timer of vfs->pump is set up by vfs_create_instance */

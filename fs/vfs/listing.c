@@ -10,13 +10,7 @@
 #include "fs/vfs/inode.h"
 #include "fs/vfs/key.h"
 
-enum {
-	LIST_PAGE = 1000,
-	/* S3 tells Last-Modified in whole seconds: a version this young may be followed by another
-	 * one with the same time, so that its attributes are asked for again (as git does with its
-	 * index). */
-	RACY_SECONDS = 2,
-};
+enum { LIST_PAGE = 1000 };
 
 struct listing {
 	struct inode *directory;
@@ -57,32 +51,30 @@ static void forget_child(struct listing *listing, struct inode *child)
 	inode_vanish(child);
 }
 
-/* What a listing tells of a file that we know: the same version, or another. */
+/* What a listing tells of a file that we know: the same version, or another. Attributes that
+ * changed leave ETag and size as they are, and only move Last-Modified. */
 static void confirm_file(struct listing *listing, struct inode *child, const struct os_entry *entry)
 {
-	int64_t age = executor_wall(child->vfs->env->executor) - entry->last_modified;
 	bool same = child->remote == REMOTE_PRESENT && child->etag &&
 		    strcmp(child->etag, entry->etag) == 0 && child->remote_size == entry->size;
 
-	if (same && child->remote_modified == 0)
-		child->remote_modified = entry->last_modified;
-	if (same && child->remote_modified / (int64_t)NSEC_PER_SEC ==
-			    entry->last_modified / (int64_t)NSEC_PER_SEC) {
-		if (age > RACY_SECONDS * (int64_t)NSEC_PER_SEC || !child->attributes_known)
+	if (same) {
+		/* HEAD tells whole seconds, LIST may tell more. */
+		if (!child->attributes_known ||
+		    child->remote_modified / (int64_t)NSEC_PER_SEC ==
+			    entry->last_modified / (int64_t)NSEC_PER_SEC)
 			child->confirmed_at = listing->started;
 		return;
 	}
-	if (!same) {
-		if (child->content)
-			inode_drop_content(child);
-		child->version++;
-		free(child->target);
-		child->target = NULL;
-	}
+	if (child->content)
+		inode_drop_content(child);
+	child->version++;
+	free(child->target);
+	child->target = NULL;
 	inode_set_etag(child, entry->etag);
 	child->remote = REMOTE_PRESENT;
 	child->remote_size = child->size = entry->size;
-	child->remote_modified = entry->last_modified;
+	child->remote_modified = 0;
 	child->attributes.mtime = child->attributes.ctime = entry->last_modified;
 	child->attributes_known = false;
 	child->confirmed_at = listing->started;

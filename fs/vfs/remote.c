@@ -19,6 +19,10 @@ static void take_meta(struct os_meta *to, const struct os_meta *from)
 		os_meta_free(to);
 }
 
+/* S3 tells Last-Modified in whole seconds: a version this young may be followed by another one with
+ * the same time (as git minds with its index). */
+#define RACY (2 * (int64_t)NSEC_PER_SEC)
+
 void remote_apply(struct inode *inode, const struct os_result *result)
 {
 	bool same = inode->remote == REMOTE_PRESENT && inode->etag &&
@@ -46,7 +50,9 @@ void remote_apply(struct inode *inode, const struct os_result *result)
 	inode_set_etag(inode, result->etag);
 	inode->remote = REMOTE_PRESENT;
 	inode->remote_size = inode->size = result->size;
-	inode->remote_modified = result->last_modified;
+	inode->remote_modified = 0;
+	if (executor_wall(inode->vfs->env->executor) - result->last_modified > RACY)
+		inode->remote_modified = result->last_modified;
 	inode->attributes_known = true;
 }
 

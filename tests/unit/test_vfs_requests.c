@@ -184,6 +184,7 @@ static void a_walk_through_a_tree_lists_and_asks_for_each_file_once(struct core_
 		snprintf(path, sizeof(path), "d/%02d", i);
 		objstore_memory_put(world->memory, path, "x", NULL);
 	}
+	core_sleep(world, 3 * NSEC_PER_SEC); /* younger ones are asked for again */
 	core_zero(world->node);
 	core_list(world->node, "d");
 	for (int i = 0; i < 50; i++) {

@@ -64,7 +64,7 @@ static uint64_t put_row(struct inode *inode)
 		node.flags |= NODE_REMOTE;
 	if (inode->conflicted)
 		node.flags |= NODE_CONFLICT;
-	if ((inode->dirty & NODE_DIRTY_DATA) && inode->dirty_frozen)
+	if (inode->dirty && inode->dirty_frozen)
 		node.flags |= NODE_LATER;
 	inode->was_owed |= (node.flags & NODE_DIRTY_DATA) != 0;
 	if (!inode->parent && inode != inode->vfs->root)
@@ -156,6 +156,19 @@ static int prepare_data(struct inode *inode)
 	return err;
 }
 
+/* What a power loss has left may be older than what S3 got from us: that is found out before it is
+ * changed. While S3 is away it is changed all the same, and should there be a newer one, both are
+ * kept. */
+static void settle_reloaded(struct inode *inode)
+{
+	struct upload_outcome outcome = {0};
+
+	publish_acquire(inode);
+	if (inode->reloaded && inode->parent && publish_resolve(inode, &outcome))
+		inode->untouched = false;
+	publish_release(inode);
+}
+
 int change_begin(struct inode *inode, unsigned what)
 {
 	struct vfs *vfs = inode->vfs;
@@ -170,6 +183,8 @@ int change_begin(struct inode *inode, unsigned what)
 	if (journal_is_full(vfs->env->journal) && !inode->directory)
 		return -ENOSPC;
 	inode_wait_thawed(inode);
+	if (inode->reloaded)
+		settle_reloaded(inode);
 	if ((what & NODE_DIRTY_DATA) && !(inode->dirty & NODE_DIRTY_DATA))
 		err = prepare_data(inode);
 	if (!err && S_ISLNK(inode->attributes.mode))

@@ -356,12 +356,13 @@ uint64_t inode_orphan(struct inode *inode)
 /* The publication of inode is ours while this runs. */
 static int remove_object(struct inode *inode, struct inode *parent)
 {
+	struct upload_outcome outcome = {0};
 	int err = 0;
 
 	if (inode->parent != parent || !parent)
 		return -ENOENT;
 	if (inode->resolve_first)
-		err = publish_resolve(inode);
+		err = publish_resolve(inode, &outcome);
 	/* An ETag without an object of ours is of what a new file was moved over. What others have
 	 * put in the place of ours stays. */
 	if (!err && !inode->conflicted && (inode->remote == REMOTE_PRESENT || inode->etag)) {

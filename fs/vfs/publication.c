@@ -268,13 +268,18 @@ static int rebase_attributes(struct inode *inode, const char *key, struct upload
 	return err == -ENOENT ? 0 : err ? err : inode_is_dirty(inode) ? -EAGAIN : 0;
 }
 
-/* The row is from before a power loss, and S3 got all that it owes: what the journal learned after
- * is lost, and the data file may be older than the object. */
+/* S3 got all that the row owes. */
+static bool is_done(const struct inode *inode, const char *put_id)
+{
+	return put_id_order(put_id, inode->put_id) == 0 && !inode->later;
+}
+
+/* The row is from before a power loss, and what the journal learned after is lost: the data file
+ * may be older than the object. */
 static bool is_superseded(const struct inode *inode, const char *put_id)
 {
-	int order = put_id_order(put_id, inode->put_id);
-
-	return inode->reloaded && (order > 0 || (order == 0 && !inode->later));
+	return inode->reloaded &&
+	       (put_id_order(put_id, inode->put_id) > 0 || is_done(inode, put_id));
 }
 
 static void take_theirs(struct inode *inode, const struct os_result *result)
@@ -282,52 +287,69 @@ static void take_theirs(struct inode *inode, const struct os_result *result)
 	inode->dirty = 0;
 	inode->published_generation = inode->generation;
 	inode_drop_content(inode);
+	inode->version++; /* who has read the old one must not write into this one */
 	remote_apply(inode, result);
 	change_settle(inode);
 }
 
-/* What became of an attempt whose end nobody saw? Its object, if it is there, becomes the base. */
-int publish_resolve(struct inode *inode)
+/* What S3 has at the inode's key, if it is an attempt of ours, becomes the base. *ours: so it was.
+ * Errors besides those of HEAD: -ESTALE with outcome's ETag, see publish_resolve. */
+static int adopt_attempt(struct inode *inode, const char *key, struct upload_outcome *outcome,
+			 bool *ours)
 {
-	struct os_request head = {.op = OS_HEAD, .urgent = true};
-	bool ours = false;
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	uint64_t size = inode_size(inode);
 	const char *put_id;
+	int err = env_s3(inode->vfs->env, &head);
+
+	put_id = err ? NULL : os_meta_get(&head.result.meta, META_PUT_ID);
+	*ours = put_id &&
+		put_id_is_attempt(put_id, inode->put_id, os_meta_get(&inode->meta, META_PUT_ID));
+	if (*ours && is_superseded(inode, put_id) && !inode->untouched) {
+		memcpy(outcome->etag, head.result.etag, sizeof(outcome->etag));
+		err = -ESTALE;
+	} else if (*ours) {
+		inode_set_etag(inode, head.result.etag);
+		os_meta_set(&inode->meta, META_PUT_ID, put_id);
+		inode->remote = REMOTE_PRESENT;
+		inode->remote_size = head.result.size;
+		if (is_superseded(inode, put_id) ||
+		    (is_done(inode, put_id) && inode->untouched && head.result.size == size &&
+		     !stream_is_resumed(inode)))
+			take_theirs(inode, &head.result);
+	}
+	if (!err || err == -ENOENT)
+		inode->reloaded = false;
+	os_request_free_result(&head);
+	return err;
+}
+
+int publish_resolve(struct inode *inode, struct upload_outcome *outcome)
+{
+	bool ours, reloaded = inode->reloaded;
 	char *key;
 	int err = inode_key(inode, &key);
 
 	if (err)
 		return err;
-	head.key = key;
-	err = env_s3(inode->vfs->env, &head);
-	if (!err) {
-		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
-		ours = put_id && put_id_is_attempt(put_id, inode->put_id,
-						   os_meta_get(&inode->meta, META_PUT_ID));
-		if (ours) {
-			inode_set_etag(inode, head.result.etag);
-			os_meta_set(&inode->meta, META_PUT_ID, put_id);
-			inode->remote = REMOTE_PRESENT;
-			inode->remote_size = head.result.size;
-			if (is_superseded(inode, put_id))
-				take_theirs(inode, &head.result);
-		}
-	}
-	os_request_free_result(&head);
-	inode->reloaded = false;
+	err = adopt_attempt(inode, key, outcome, &ours);
 	if ((!err || err == -ENOENT) && !ours && stream_is_resumed(inode)) {
 		inode->resolve_first = false;
 		free(key);
 		return 0;
 	}
 	if (err == -ENOENT) /* the server may still carry it out */
-		janitor_watch(inode->vfs, key, inode->put_id);
+		inode->haunted_at = env_now(inode->vfs->env);
 	free(key);
 	if (err && err != -ENOENT)
 		return err;
 	inode->resolve_first = false;
 	if (!inode_is_dirty(inode))
 		return 0;
-	put_id_next(inode->vfs->env, inode->put_id);
+	if (reloaded)
+		put_id_leap(inode->vfs->env, inode->put_id);
+	else
+		put_id_next(inode->vfs->env, inode->put_id);
 	change_journal(inode);
 	return 0;
 }
@@ -398,8 +420,13 @@ void publish_once(struct inode *inode, struct upload_outcome *outcome)
 			 "an fsync of its data failed on the local disk, so it is not uploaded; "
 			 "write it anew, or remove it");
 	}
-	if (!outcome->err && inode->resolve_first)
-		outcome->err = publish_resolve(inode);
+	if (!outcome->err && inode->resolve_first) {
+		outcome->err = publish_resolve(inode, outcome);
+		if (outcome->err == -ESTALE) {
+			inode->reloaded = inode->resolve_first = false;
+			outcome->err = settle_conflict(inode, outcome);
+		}
+	}
 	if (!outcome->err && inode_is_dirty(inode)) {
 		bool body = (inode->dirty & NODE_DIRTY_DATA) || inode->remote != REMOTE_PRESENT ||
 			    !S_ISREG(inode->attributes.mode);

@@ -308,7 +308,8 @@ static void settle_target(struct inode *target)
 /* Data on its way out goes under the old name first; attributes ride on the copy. */
 static int publish_source(struct inode *source)
 {
-	int err = source->resolve_first ? publish_resolve(source) : 0;
+	struct upload_outcome outcome = {0};
+	int err = source->resolve_first ? publish_resolve(source, &outcome) : 0;
 
 	while (!err && !source->conflicted && (source->remote == REMOTE_PRESENT || source->etag) &&
 	       (source->dirty & NODE_DIRTY_DATA)) {

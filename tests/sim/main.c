@@ -7,6 +7,7 @@
 
 #include "tests/sim/sim_errors.h"
 #include "tests/sim/sim_explore.h"
+#include "tests/sim/sim_nodes.h"
 #include "tests/sim/sim_operations.h"
 
 enum { OPERATIONS_MAX = 8, MODES = 4 };
@@ -23,6 +24,7 @@ struct arguments {
 	int fault;   /* -1: all */
 	bool lasting;
 	int nth;
+	unsigned nodes;	 /* so many runs of several nodes by seed, instead of all */
 	unsigned random; /* so many histories by seed, instead of pairs */
 	uint64_t seed;
 };
@@ -207,14 +209,23 @@ static int parse_fault(struct arguments *arguments, const char *name)
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"do", required_argument, NULL, 'd'},	   {"mode", required_argument, NULL, 'm'},
-		{"variant", required_argument, NULL, 'v'}, {"crash", required_argument, NULL, 'c'},
-		{"image", required_argument, NULL, 'i'},   {"stride", required_argument, NULL, 's'},
-		{"part", required_argument, NULL, 'p'},	   {"sample", required_argument, NULL, 'n'},
-		{"verbose", no_argument, NULL, 'V'},	   {"errors", no_argument, NULL, 'e'},
-		{"fault", required_argument, NULL, 'f'},   {"lasting", no_argument, NULL, 'l'},
-		{"nth", required_argument, NULL, 't'},	   {"random", required_argument, NULL, 'r'},
-		{"seed", required_argument, NULL, 'S'},	   {NULL, 0, NULL, 0},
+		{"do", required_argument, NULL, 'd'},
+		{"mode", required_argument, NULL, 'm'},
+		{"variant", required_argument, NULL, 'v'},
+		{"crash", required_argument, NULL, 'c'},
+		{"image", required_argument, NULL, 'i'},
+		{"stride", required_argument, NULL, 's'},
+		{"part", required_argument, NULL, 'p'},
+		{"sample", required_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'V'},
+		{"errors", no_argument, NULL, 'e'},
+		{"fault", required_argument, NULL, 'f'},
+		{"lasting", no_argument, NULL, 'l'},
+		{"nth", required_argument, NULL, 't'},
+		{"random", required_argument, NULL, 'r'},
+		{"seed", required_argument, NULL, 'S'},
+		{"nodes", required_argument, NULL, 'N'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -247,6 +258,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 		case 'l': arguments->lasting = true; break;
 		case 't': arguments->nth = number; break;
 		case 'r': arguments->random = (unsigned)number; break;
+		case 'N': arguments->nodes = (unsigned)number; break;
 		case 'S': arguments->seed = optarg ? strtoull(optarg, NULL, 10) : 0; break;
 		default: return -1;
 		}
@@ -257,6 +269,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 static const char usage[] =
 	"usage: sim [--do OPERATION,..] [--mode 0-3] [--variant 0-3]  one history, or all pairs\n"
 	"           [--random N [--seed N]]                           longer ones, by chance\n"
+	"           [--nodes N [--seed N]]                            runs of one to three nodes\n"
 	"           [--crash N] [--image N] [--stride N]              after crashes, or\n"
 	"           [--errors | --fault NAME [--lasting] [--nth N]]   with failing calls\n"
 	"           [--sample N] [--part I/N] [--verbose]\n";
@@ -285,6 +298,9 @@ int main(int argc, char **argv)
 		explore(world, &arguments, arguments.operations, arguments.count,
 			arguments.mode < 0 ? 0 : arguments.mode,
 			arguments.variant < 0 ? AFTER : (enum variant)arguments.variant, &counts);
+	else if (arguments.nodes > 0)
+		sim_nodes(world, arguments.seed, arguments.nodes, arguments.part, arguments.parts,
+			  arguments.verbose, &counts);
 	else if (arguments.random > 0)
 		draw_histories(world, &arguments, &counts);
 	else

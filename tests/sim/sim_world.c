@@ -237,7 +237,7 @@ int sim_node_load(struct sim_node *node, struct error *error)
 	node->disk->context = node;
 	node->env = (struct env){
 		.executor = node->world->executor,
-		.fibers = node->world->fibers,
+		.fibers = node->fibers ? node->fibers : node->world->fibers,
 		.disk = &node->disk->disk,
 		.store = &node->store.store,
 		.random = draw_for_node,

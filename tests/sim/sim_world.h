@@ -22,8 +22,9 @@ struct sim_node {
 	struct vfs_config config; /* as the next sim_node_start takes it */
 	struct sim_disk *disk;	  /* owned; NULL: none yet */
 	struct sim_store store;
-	uint64_t boots;		/* another kernel each time this changes */
-	uint64_t journal_pause; /* ns, journal_host.pause */
+	struct fiber_pool *fibers; /* NULL: the world's */
+	uint64_t boots;		   /* another kernel each time this changes */
+	uint64_t journal_pause;	   /* ns, journal_host.pause */
 	struct env env;
 	struct vfs *vfs; /* NULL: not running */
 	struct journal_info info;

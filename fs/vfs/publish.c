@@ -85,6 +85,7 @@ static void note_success(struct inode *inode)
 		change_settle(inode);
 		return;
 	}
+	inode->retries = 0; /* also where it was a conflict that ended the attempt */
 	put_id_next(inode->vfs->env, inode->put_id);
 	change_journal(inode);
 	/* What is open for writing goes when it is closed or synced. */

@@ -36,6 +36,15 @@ static int count_as_changed(struct content *content, uint64_t start, uint64_t en
 	return err;
 }
 
+/* A change that was to make the file longer has failed. C4; should that fail as well, the next
+ * write tries it again. */
+static void cut_back(struct content *content)
+{
+	blob_truncate(content->blob, content->size);
+	extent_remove(&content->valid, content->size, UINT64_MAX);
+	extent_remove(&content->changed, content->size, UINT64_MAX);
+}
+
 int content_write(struct content *content, const void *data, size_t len, uint64_t offset)
 {
 	uint64_t end = offset + len;
@@ -53,18 +62,16 @@ int content_write(struct content *content, const void *data, size_t len, uint64_
 		err = snapshot_preserve(content->snapshot, offset, end);
 	if (!err)
 		err = count_as_changed(content, offset, end);
-	if (!err) {
+	if (!err)
 		err = blob_write(content->blob, data, len, offset);
-		/* C4; should that fail as well, the next write tries it again. */
-		if (err && end > content->size)
-			blob_truncate(content->blob, content->size);
-	}
 	if (!err)
 		err = extend_to(content, offset);
 	if (!err)
 		err = extent_add(&content->valid, offset, end);
 	if (!err)
 		err = extent_add(&content->changed, offset, end);
+	if (err && end > content->size)
+		cut_back(content);
 	if (!err && end > content->size)
 		content->size = end;
 	content_account(content);
@@ -154,8 +161,11 @@ int content_resize(struct content *content, uint64_t size)
 	}
 	if (!err)
 		err = blob_truncate(content->blob, size);
-	if (!err && size > old)
+	if (!err && size > old) {
 		err = extend_to(content, size);
+		if (err)
+			cut_back(content);
+	}
 	if (!err && size < old) {
 		err = extent_remove(&content->valid, size, UINT64_MAX);
 		if (!err)

@@ -121,11 +121,9 @@ int conflict_keep_both(struct inode *inode, const char *foreign_etag)
 			 : "",
 		 ranges);
 	vfs_report(vfs, inode, -ESTALE, text);
-	inode_unlink(inode);
-	err = inode_link(inode, parent, name);
-	if (err) {
+	err = inode_move(inode, parent, name);
+	if (err)
 		return err;
-	}
 	parent->directory->listed_at = 0;
 	state_mark_conflict(inode);
 	inode->remote = REMOTE_ABSENT;

@@ -93,6 +93,13 @@ struct inode *inode_get(struct inode *inode)
 	return inode;
 }
 
+static void drop_etag(struct inode *inode)
+{
+	if (inode->etag != inode->usual_etag)
+		free(inode->etag);
+	inode->etag = NULL;
+}
+
 static void inode_free(struct inode *inode)
 {
 	CHECK(!inode_is_dirty(inode) && !inode->publishing && !inode->stream);
@@ -111,7 +118,7 @@ static void inode_free(struct inode *inode)
 	free(inode->content_type);
 	free(inode->failure_text);
 	free(inode->target);
-	free(inode->etag);
+	drop_etag(inode);
 	free(inode->name);
 	free(inode);
 }
@@ -199,6 +206,22 @@ void inode_unlink(struct inode *inode)
 	note_removed(parent->directory, inode->name);
 	/* A directory that was only kept by its children may go now. */
 	inode_put(inode_get(parent));
+}
+
+int inode_move(struct inode *inode, struct inode *parent, const char *name)
+{
+	char *copy = string_copy(name);
+
+	CHECK(!inode_child(parent, name));
+	if (!copy || map_put(parent->directory->children, copy, inode, NULL)) {
+		free(copy);
+		return -ENOMEM;
+	}
+	inode_unlink(inode);
+	free(inode->name);
+	inode->name = copy;
+	inode->parent = parent;
+	return 0;
 }
 
 void inode_vanish(struct inode *inode)
@@ -335,9 +358,15 @@ bool inode_holds_local(const struct inode *inode)
 
 void inode_set_etag(struct inode *inode, const char *etag)
 {
-	char *copy = etag && etag[0] ? string_copy(etag) : NULL;
+	size_t size = etag ? strlen(etag) + 1 : 0;
+	char *copy = NULL;
 
-	free(inode->etag);
+	if (size > sizeof(inode->usual_etag))
+		copy = string_copy(etag);
+	else if (size > 1)
+		copy = memmove(inode->usual_etag, etag, size);
+	if (copy != inode->etag)
+		drop_etag(inode);
 	inode->etag = copy;
 }
 

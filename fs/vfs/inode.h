@@ -100,7 +100,9 @@ struct inode {
 	char *target;  /* symlink; NULL: not read yet */
 
 	enum remote remote;
-	char *etag; /* of the version that we know or are based on; NULL: none */
+	char *etag;	     /* of the version that we know or are based on; NULL: none */
+	char usual_etag[48]; /* private: it, when it has an MD5 and a count of parts at most: no
+				lack of memory may make a version out of none */
 	uint64_t remote_size;
 	/* Last-Modified of the version whose attributes these are, once no later one can have the
 	 * same; 0: not known. */
@@ -159,6 +161,8 @@ struct inode *inode_find(struct vfs *vfs, uint64_t ino); /* takes a busy referen
 struct inode *inode_get(struct inode *inode);
 void inode_put(struct inode *inode);
 int inode_link(struct inode *inode, struct inode *parent, const char *name);
+/* Another name, which nobody has. -ENOMEM: it keeps the one that it has. */
+int inode_move(struct inode *inode, struct inode *parent, const char *name);
 void inode_unlink(struct inode *inode); /* out of the tree; the caller holds a reference */
 /* Others took the name away: out of the tree and, unless something is owed, out of the journal. */
 void inode_vanish(struct inode *inode);

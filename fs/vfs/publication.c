@@ -425,6 +425,8 @@ void publish_once(struct inode *inode, struct upload_outcome *outcome)
 		if (outcome->err == -ESTALE) {
 			inode->reloaded = inode->resolve_first = false;
 			outcome->err = settle_conflict(inode, outcome);
+			free(key); /* it has another one now; the next attempt is for that */
+			return;
 		}
 	}
 	if (!outcome->err && inode_is_dirty(inode)) {

@@ -33,13 +33,18 @@ int rename_move_inode(struct rename *rename)
 	}
 	inode_get(rename->from);
 	janitor_expect(source);
-	inode_unlink(source);
-	err = inode_link(source, rename->to, rename->new_name);
+	err = inode_move(source, rename->to, rename->new_name);
+	if (err) { /* S3 tells which of the names there is */
+		conflict_show_theirs(rename->to);
+		conflict_show_theirs(rename->from);
+		inode_put(rename->from);
+		return err;
+	}
 	inode_touch(source, false);
 	inode_touch(rename->from, true);
 	inode_touch(rename->to, true);
 	source->changed = rename->from->changed = rename->to->changed = ++vfs->change;
-	if (!err && source->persisted) {
+	if (source->persisted) {
 		if (!rename->to->persisted)
 			change_journal(source);
 		else
@@ -245,8 +250,10 @@ static int copy_file(struct rename *rename)
 static int rename_local(struct rename *rename)
 {
 	struct inode *source = rename->source;
+	char base[OS_ETAG_MAX];
 	int err;
 
+	snprintf(base, sizeof(base), "%s", source->etag ? source->etag : "");
 	if (rename->target && rename->target->etag) {
 		inode_set_etag(source, rename->target->etag);
 		if (source->content)
@@ -255,6 +262,8 @@ static int rename_local(struct rename *rename)
 	os_meta_set(&source->meta, META_CONFLICT, NULL);
 	replace_target(rename);
 	err = rename_move_inode(rename);
+	if (err)
+		inode_set_etag(source, base);
 	return err ? err : change_wait(source, change_journal(source));
 }
 
@@ -281,6 +290,10 @@ static int rename_remote(struct rename *rename)
 		return err;
 	replace_target(rename);
 	err = rename_move_inode(rename);
+	if (err) { /* in S3 it has moved */
+		change_forget(source);
+		inode_vanish(source);
+	}
 	/* The pending attributes went along with the copy. */
 	if (!err && attributes && source->generation == generation && inode_is_dirty(source)) {
 		source->dirty = 0;

@@ -143,6 +143,21 @@ static void restore_target(struct rename *rename, const struct attributes *attri
 		vfs_forget(rename->vfs, made.st_ino, 1);
 }
 
+/* S3 has moved it: without memory for its name this waits for some. */
+static int move_inode(struct rename *rename)
+{
+	enum { TURNS = 50 };
+	int err = -ENOMEM;
+
+	for (int turn = 0; err == -ENOMEM && turn < TURNS; turn++) {
+		if (turn > 0)
+			fiber_sleep_until(env_after(rename->vfs->env, 100 * NSEC_PER_MSEC),
+					  WAIT_PLAIN);
+		err = rename_move_inode(rename);
+	}
+	return err;
+}
+
 static int move_tree(struct rename *rename)
 {
 	struct vfs *vfs = rename->vfs;
@@ -173,7 +188,7 @@ static int move_tree(struct rename *rename)
 	if (err)
 		report(rename, err, &copy, message);
 	if (copy.state == TREE_MOVED) {
-		moved = rename_move_inode(rename);
+		moved = move_inode(rename);
 		err = 0;
 		/* No row from before may bring anything below back under its old name. */
 		if (!moved)

@@ -411,8 +411,9 @@ static int with_patience(struct tree_run *run, int (*step)(struct tree_run *run)
 
 	for (;; pause *= 2) {
 		int err = step(run);
+		bool heals = env_s3_heals(err) || err == -ENOMEM;
 
-		if (!env_s3_heals(err) || env_after(run->env, pause) > deadline)
+		if (!heals || env_after(run->env, pause) > deadline)
 			return err;
 		fiber_sleep_until(env_after(run->env, pause), WAIT_PLAIN);
 	}

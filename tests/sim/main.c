@@ -57,8 +57,9 @@ static void build(struct sim_history *history, const int *operations, int count,
 					(struct sim_step){.kind = STEP_CLOSE, .handle = handle});
 }
 
-/* Where deleting is denied, what is left of a renamed directory stays until the next mount, and
- * what is made below the old name meanwhile stays beside it: no single tree says what must be. */
+/* Where deleting is denied, or there is no memory for it, what is left of a renamed directory stays
+ * until the next mount, and what is made below the old name meanwhile stays beside it: no single
+ * tree says what must be. */
 static bool renames_directory(const struct sim_history *history)
 {
 	for (int i = 0; i < history->count; i++)
@@ -79,7 +80,8 @@ static void fail(struct sim_world *world, const struct arguments *arguments,
 			     (arguments->fault != fault || (int)arguments->lasting != lasting)) ||
 			    (fault == FAULT_MEMORY) != (sim_memory_start != NULL))
 				continue;
-			if (fault == FAULT_REQUEST_DENIED && renames_directory(history))
+			if ((fault == FAULT_REQUEST_DENIED || (fault == FAULT_MEMORY && lasting)) &&
+			    renames_directory(history))
 				continue;
 			sim_errors(world, history, options, (enum sim_fault)fault, lasting,
 				   arguments->nth, counts);

@@ -3,20 +3,22 @@
 #
 # Prints each violation as the command that shows it again; the last line is "N passed, N failed", in states.
 # Without "long": all single operations and a sample of the pairs (about one in eight), every second moment.
+# SIM-alloc, beside it, is the same with allocations that fail.
 set -u
 
 sim=$1
+program=$sim
 tests=$(dirname "$0")
 parts=${PARTS:-$(nproc)}
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-# explore NAME ARGUMENT..: all processes, each with its part
+# explore NAME ARGUMENT..: all processes of $program, each with its part
 explore() {
 	local name=$1 pids=() part
 	shift
 	for ((part = 0; part < parts; part++)); do
-		{ "$sim" "$@" --part "$part/$parts" || echo "ended: $?"; } >"$logs/$name.$part" 2>&1 &
+		{ "$program" "$@" --part "$part/$parts" || echo "ended: $?"; } >"$logs/$name.$part" 2>&1 &
 		pids+=($!)
 	done
 	wait "${pids[@]}"
@@ -37,14 +39,19 @@ regressions
 if [ "${2:-}" = quick ]; then
 	explore crashes --sample 60 --stride 3
 	explore random --random 60 --stride 6
+	explore nodes --nodes 300
 elif [ "${2:-}" = long ]; then
 	explore crashes
 	explore random --random 20000
 	explore errors --errors --sample 4
+	explore nodes --nodes 200000
+	program=$sim-alloc explore memory --errors --sample 4
 else
 	explore crashes --sample 8 --stride 2
 	explore random --random 400 --stride 6
 	explore errors --errors --sample 100
+	explore nodes --nodes 6000
+	program=$sim-alloc explore memory --errors --sample 60
 fi
 cat "$logs"/* | awk '
 	/^sim: / { for (i = 2; i < NF; i++) if ($(i + 1) ~ /^states/) states += $i; else if ($(i + 1) ~ /^violations/) wrong += $i }

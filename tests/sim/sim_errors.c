@@ -16,6 +16,7 @@ enum { STATES_MAX = 256, RUNS_MAX = 5000 };
 
 void (*sim_memory_start)(unsigned long nth, bool lasting);
 unsigned long (*sim_memory_count)(void);
+void (*sim_memory_pause)(bool paused);
 
 static const struct {
 	const char *name;

@@ -30,5 +30,7 @@ void sim_errors(struct sim_world *world, struct sim_history *history,
  * lasting. 0: none. */
 extern void (*sim_memory_start)(unsigned long nth, bool lasting);
 extern unsigned long (*sim_memory_count)(void);
+/* While S3 and the disk do their part, which is not ours, none fails and none counts. */
+extern void (*sim_memory_pause)(bool paused);
 
 #endif

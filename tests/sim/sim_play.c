@@ -10,6 +10,7 @@
 
 #include "common/check.h"
 #include "fs/vfs/inode.h"
+#include "tests/sim/sim_errors.h"
 #include "tests/unit/vfs_path.h"
 
 static const struct vfs_caller caller = {1000, 1000, 42};
@@ -283,11 +284,17 @@ static void say_where(int number)
 	raise(number);
 }
 
+static const char *program(void)
+{
+	return sim_memory_start ? "sim-alloc" : "sim";
+}
+
 void sim_set_where(const char *what, const char *label)
 {
 	if (label)
 		snprintf(where_label, sizeof(where_label), "%s", label);
-	snprintf(where, sizeof(where), "FAILED: %.60s: build/bin/sim %s\n", what, where_label);
+	snprintf(where, sizeof(where), "FAILED: %.60s: build/bin/%s %s\n", what, program(),
+		 where_label);
 	signal(SIGABRT, say_where);
 	signal(SIGSEGV, say_where);
 }
@@ -296,6 +303,6 @@ void sim_violation(const char *what, const char *label)
 {
 	if (label)
 		snprintf(where_label, sizeof(where_label), "%s", label);
-	printf("FAILED: %s: build/bin/sim %s\n", what, where_label);
+	printf("FAILED: %s: build/bin/%s %s\n", what, program(), where_label);
 	fflush(stdout);
 }

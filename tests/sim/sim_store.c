@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "tests/sim/sim_errors.h"
 #include "tests/unit/memory_operations.h"
 
 #define LATE (10 * NSEC_PER_SEC)
@@ -205,12 +206,16 @@ static void arrive(struct call *call)
 
 	call->arrived = true;
 	list_remove(&call->link); /* from here on it is decided */
+	if (sim_memory_pause)
+		sim_memory_pause(true);
 	if (fate == SIM_ARRIVES || fate == SIM_REPLY_LOST)
 		memory_execute(store->memory, request);
 	if (fate == SIM_LATE && changes_something(request->op))
 		be_late(call);
 	if (fate == SIM_REFUSED || (fate != SIM_ARRIVES && request->result.err == 0))
 		fail(request, err, fate != SIM_REFUSED);
+	if (sim_memory_pause)
+		sim_memory_pause(false);
 	set_timer(call, travel(store));
 }
 

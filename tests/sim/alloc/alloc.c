@@ -13,10 +13,12 @@
 #undef strdup
 
 static unsigned long count, fails_at;
-static bool fails_on;
+static bool fails_on, paused;
 
 static bool fails(void)
 {
+	if (paused)
+		return false;
 	count++;
 	return fails_at && (count == fails_at || (fails_on && count > fails_at));
 }
@@ -58,8 +60,14 @@ static unsigned long allocations(void)
 	return count;
 }
 
+static void set_paused(bool on)
+{
+	paused = on;
+}
+
 static __attribute__((constructor)) void install(void)
 {
 	sim_memory_start = start;
 	sim_memory_count = allocations;
+	sim_memory_pause = set_paused;
 }

@@ -133,6 +133,12 @@ bool content_is_synced(const struct content *content)
 	return content->promised || content->synced_epoch == content->epoch;
 }
 
+void content_unsync(struct content *content)
+{
+	content->promised = false;
+	content->epoch++;
+}
+
 int content_sync(struct content *content)
 {
 	struct blob *blob = blob_ref(content->blob);

@@ -83,6 +83,7 @@ bool content_is_dirty(const struct content *content);
 bool content_is_synced(const struct content *content);
 /* fdatasync of the data file. In a fiber. Errors: of the disk; never to be tried again. */
 int content_sync(struct content *content);
+void content_unsync(struct content *content); /* what was promised of it is kept elsewhere */
 bool content_is_evictable(const struct content *content);
 void content_touch(struct content *content); /* most recently used */
 /* Nobody has it open: its descriptor is given back when nothing is under way. */

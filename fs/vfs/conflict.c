@@ -94,10 +94,12 @@ int conflict_keep_both(struct inode *inode, const char *foreign_etag)
 	int err;
 
 	if (inode->directory) { /* a marker of the same directory: theirs is as good as ours */
-		change_forget(inode);
+		inode->dirty = 0;
+		inode->published_generation = inode->generation;
 		inode->remote = REMOTE_IMPLIED;
 		inode->attributes_known = false;
 		inode->confirmed_at = 0;
+		change_settle(inode); /* rows of what is below need its row */
 		return 0;
 	}
 	snprintf(node, sizeof(node), "%s%s", is_partial(inode) ? PARTIAL : "", vfs->config.node);

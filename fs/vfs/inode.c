@@ -180,6 +180,12 @@ int inode_link(struct inode *inode, struct inode *parent, const char *name)
 	return 0;
 }
 
+bool inode_is_only_here(const struct inode *directory)
+{
+	return directory->remote == REMOTE_ABSENT && directory != directory->vfs->root &&
+	       !directory->resolve_first;
+}
+
 /* Out of memory here means that a name may show for the attribute time longer. */
 static void note_removed(struct directory *directory, const char *name)
 {

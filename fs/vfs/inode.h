@@ -180,6 +180,9 @@ void inode_stat(const struct inode *inode, struct stat *out);
 uint64_t inode_size(const struct inode *inode);
 bool inode_is_dirty(const struct inode *inode);
 bool inode_is_local(const struct inode *inode); /* what we have is newer than what S3 can say */
+/* S3 cannot have anything below it: it was made here, and no crash or lost reply leaves that in
+ * doubt. */
+bool inode_is_only_here(const struct inode *directory);
 /* The same, of the inode or of anything below it: then it exists whatever a listing shows. */
 bool inode_holds_local(const struct inode *inode);
 void inode_set_etag(struct inode *inode, const char *etag);

@@ -313,7 +313,7 @@ int listing_refresh(struct inode *inode)
 	if (directory->listed_at && env_is_away(inode->vfs->env))
 		return 0;
 	/* A directory that only exists here is what it is. */
-	if (inode->remote == REMOTE_ABSENT && inode != inode->vfs->root) {
+	if (inode_is_only_here(inode)) {
 		directory->listed_at = asked;
 		return 0;
 	}

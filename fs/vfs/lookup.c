@@ -108,7 +108,7 @@ static int find_child(struct inode *parent, const char *name, struct inode **out
 			inode_put(child);
 			break;
 		}
-		if (parent->remote == REMOTE_ABSENT && parent != parent->vfs->root) {
+		if (inode_is_only_here(parent)) {
 			directory->listed_at = env_now(parent->vfs->env);
 			continue;
 		}

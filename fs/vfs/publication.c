@@ -298,7 +298,6 @@ static int adopt_attempt(struct inode *inode, const char *key, struct upload_out
 			 bool *ours)
 {
 	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
-	uint64_t size = inode_size(inode);
 	const char *put_id;
 	int err = env_s3(inode->vfs->env, &head);
 
@@ -313,10 +312,12 @@ static int adopt_attempt(struct inode *inode, const char *key, struct upload_out
 		os_meta_set(&inode->meta, META_PUT_ID, put_id);
 		inode->remote = REMOTE_PRESENT;
 		inode->remote_size = head.result.size;
-		if (is_superseded(inode, put_id) ||
-		    (is_done(inode, put_id) && inode->untouched && head.result.size == size &&
-		     !stream_is_resumed(inode)))
+		if (is_superseded(inode, put_id))
 			take_theirs(inode, &head.result);
+		/* What was synced is in that object, and perhaps not all that is in it was synced:
+		 * a loss of power must not leave the former alone. */
+		else if (is_done(inode, put_id) && inode->content)
+			content_unsync(inode->content);
 	}
 	if (!err || err == -ENOENT)
 		inode->reloaded = false;

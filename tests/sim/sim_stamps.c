@@ -25,13 +25,13 @@ void sim_stamp_promise(struct sim_stamps *stamps, unsigned number, enum sim_prom
 /* Lines of several lengths, so that some cross the blocks of a disk. */
 size_t sim_stamp_line(unsigned number, char line[STAMP_LINE_MAX])
 {
-	static const int pads[] = {0, 20, 300};
-	int pad = pads[number % 7 % 3];
+	static const size_t pads[] = {0, 20, 300};
+	size_t pad = pads[number % 7 % 3];
 
 	snprintf(line, STAMP_LINE_MAX, "s%05u", number);
-	memset(line + NUMBER_LEN, '.', (size_t)pad);
+	memset(line + NUMBER_LEN, '.', pad);
 	line[NUMBER_LEN + pad] = '\n';
-	return (size_t)(NUMBER_LEN + pad + 1);
+	return NUMBER_LEN + pad + 1;
 }
 
 void sim_stamps_lose(struct sim_stamps *stamps, int node)

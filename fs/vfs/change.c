@@ -40,6 +40,14 @@ static void note_synced(const struct inode *inode, struct journal_node *node)
 	node->flags |= NODE_SYNCED;
 }
 
+/* There may be an object with put_id that does not have all that is owed: a publication is under
+ * way, or the end of one was not seen. */
+static bool is_later(const struct inode *inode)
+{
+	return inode->dirty_frozen ||
+	       (inode->resolve_first && (!inode->reloaded || inode->later || !inode->untouched));
+}
+
 static uint64_t put_row(struct inode *inode)
 {
 	const struct content *content = inode->content;
@@ -64,7 +72,7 @@ static uint64_t put_row(struct inode *inode)
 		node.flags |= NODE_REMOTE;
 	if (inode->conflicted)
 		node.flags |= NODE_CONFLICT;
-	if (inode->dirty && inode->dirty_frozen)
+	if (inode->dirty && is_later(inode))
 		node.flags |= NODE_LATER;
 	inode->was_owed |= (node.flags & NODE_DIRTY_DATA) != 0;
 	if (!inode->parent && inode != inode->vfs->root)

@@ -165,21 +165,6 @@ struct inode *inode_at_key(struct vfs *vfs, const char *key)
 	return inode_below(vfs->root, key + strlen(vfs->config.prefix));
 }
 
-int inode_link(struct inode *inode, struct inode *parent, const char *name)
-{
-	char *copy = string_copy(name);
-
-	CHECK(!inode->parent && !inode_child(parent, name));
-	if (!copy || map_put(parent->directory->children, copy, inode, NULL)) {
-		free(copy);
-		return -ENOMEM;
-	}
-	free(inode->name);
-	inode->name = copy;
-	inode->parent = parent;
-	return 0;
-}
-
 bool inode_is_only_here(const struct inode *directory)
 {
 	return directory->remote == REMOTE_ABSENT && directory != directory->vfs->root &&
@@ -228,6 +213,12 @@ int inode_move(struct inode *inode, struct inode *parent, const char *name)
 	inode->name = copy;
 	inode->parent = parent;
 	return 0;
+}
+
+int inode_link(struct inode *inode, struct inode *parent, const char *name)
+{
+	CHECK(!inode->parent);
+	return inode_move(inode, parent, name);
 }
 
 void inode_vanish(struct inode *inode)

@@ -52,7 +52,7 @@ int rename_move_inode(struct rename *rename)
 					  rename->new_name);
 	}
 	inode_put(rename->from);
-	return err;
+	return 0;
 }
 
 /* The target's object, if there is one, is replaced by the copy: only its inode has to go. */

@@ -9,7 +9,6 @@
 #include "tests/sim/sim_play.h"
 
 #define DRAIN_LIMIT (2000 * NSEC_PER_SEC)
-#define LATE_MAX    (20 * NSEC_PER_SEC)
 enum { RECRASH_DEPTH = 2, RECRASH_WITHIN = 24, LANDINGS_MAX = 32 };
 
 /* What is left when the node stops at one moment. */
@@ -125,21 +124,6 @@ static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 	return 0;
 }
 
-/* Requests that take effect while the next mount recovers. */
-struct landing {
-	struct explorer *explorer;
-	struct sim_flight *flight;
-	struct timer timer;
-};
-
-static void land(struct timer *timer)
-{
-	struct landing *landing = container_of(timer, struct landing, timer);
-
-	sim_flight_land(landing->flight, landing->explorer->world->memory);
-	landing->flight = NULL;
-}
-
 static enum sim_loss loss_of(int image)
 {
 	switch (image) {
@@ -152,8 +136,9 @@ static enum sim_loss loss_of(int image)
 	}
 }
 
+/* Some take effect while the next mount recovers. */
 static unsigned place_flights(struct explorer *explorer, const struct moment *moment, int image,
-			      struct landing *landings)
+			      struct sim_landing *landings)
 {
 	struct sim_world *world = explorer->world;
 	unsigned late = 0;
@@ -163,18 +148,13 @@ static unsigned place_flights(struct explorer *explorer, const struct moment *mo
 				: image == IMAGE_KILL_ALL  ? 1
 				: image == IMAGE_KILL_LATE ? 2
 							   : (unsigned)sim_draw(world, 3);
-		struct landing *landing = &landings[late];
 
 		if (fate == 1)
 			sim_flight_land(flight, world->memory);
 		if (fate != 2 || late == LANDINGS_MAX)
 			continue;
-		landing->explorer = explorer;
-		landing->flight = flight;
-		timer_init(&landing->timer, land);
-		timer_set(world->executor, &landing->timer,
-			  executor_monotonic(world->executor) +
-				  sim_draw(world, LATE_MAX) / (1 + sim_draw(world, 2000)));
+		sim_landing_set(&landings[late], flight, world->memory, world->executor, sim_random,
+				world);
 		late++;
 	}
 	return late;
@@ -234,7 +214,7 @@ static void recover(struct explorer *explorer, const struct moment *moment)
 	if (!sim_wind_down(node->world, 1))
 		say(explorer, "something does not come to an end");
 	explorer->recrash_at = 0;
-	sim_sleep(node->world, LATE_MAX);
+	sim_sleep(node->world, SIM_LATE_MAX);
 	judge(explorer, &moment->progress, sim_draw(node->world, 4) == 0);
 	if (!sim_wind_down(node->world, 1))
 		say(explorer, "something does not come to an end");
@@ -253,7 +233,7 @@ static void body_of_state(void *argument)
 	struct explorer *explorer = state->explorer;
 	struct sim_world *world = explorer->world;
 	const struct moment *moment = state->moment;
-	struct landing landings[LANDINGS_MAX];
+	struct sim_landing landings[LANDINGS_MAX];
 	unsigned late;
 
 	sim_disk_destroy(explorer->node->disk);

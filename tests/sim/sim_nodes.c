@@ -11,7 +11,6 @@
 #include "tests/sim/sim_programs.h"
 
 #define DRAIN_LIMIT (3000 * NSEC_PER_SEC)
-#define LATE_MAX    (20 * NSEC_PER_SEC)
 enum { FIBERS = 128, STACK = 128 << 10 };
 
 /* ---- faults and crashes ---- */
@@ -26,7 +25,7 @@ static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 		      {-ETIMEDOUT, SIM_LOST},
 		      {-ETIMEDOUT, SIM_REPLY_LOST},
 		      {-ETIMEDOUT, SIM_LATE}};
-	struct mount *mount = (struct mount *)node;
+	struct mount *mount = container_of(node, struct mount, node);
 	struct run *run = mount->run;
 	size_t which;
 
@@ -43,15 +42,6 @@ static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 	return faults[which].err;
 }
 
-static void land(struct timer *timer)
-{
-	struct landing *landing = container_of(timer, struct landing, timer);
-
-	sim_flight_land(landing->flight, landing->run->world->memory);
-	sim_flight_free(landing->flight);
-	landing->flight = NULL;
-}
-
 /* What was on its way to the bucket gets there at once, later, or never. */
 static void place_flights(struct run *run, struct sim_flight *flight)
 {
@@ -60,18 +50,12 @@ static void place_flights(struct run *run, struct sim_flight *flight)
 	while (flight) {
 		struct sim_flight *next = flight->next;
 		uint64_t fate = sim_draw(world, 3);
-		struct landing *landing = &run->landings[run->landing_count];
 
 		if (fate == 1)
 			sim_flight_land(flight, world->memory);
 		if (fate == 2 && run->landing_count < LANDINGS_MAX) {
-			landing->run = run;
-			landing->flight = flight;
-			timer_init(&landing->timer, land);
-			timer_set(world->executor, &landing->timer,
-				  executor_monotonic(world->executor) +
-					  sim_draw(world, LATE_MAX) / (1 + sim_draw(world, 2000)));
-			run->landing_count++;
+			sim_landing_set(&run->landings[run->landing_count++], flight, world->memory,
+					world->executor, sim_random, world);
 		} else {
 			sim_flight_free(flight);
 		}
@@ -176,7 +160,7 @@ static bool settle(struct run *run)
 			end_mount(mount);
 	}
 	for (unsigned i = 0; i < run->landing_count; i++)
-		rest = rest && !run->landings[i].flight;
+		rest = rest && run->landings[i].arrived;
 	return rest && (!run->client || run->client_ended);
 }
 
@@ -310,6 +294,10 @@ static void run_once(struct run *run, uint64_t seed)
 		sim_violation(run->verdict.text, label);
 	for (unsigned i = 0; i < run->mount_count; i++)
 		sim_disk_destroy(run->mounts[i].node.disk);
+	for (unsigned i = 0; i < run->landing_count; i++) {
+		timer_cancel(world->executor, &run->landings[i].timer);
+		sim_flight_free(run->landings[i].flight);
+	}
 }
 
 void sim_nodes(struct sim_world *world, uint64_t first, unsigned count, unsigned part,

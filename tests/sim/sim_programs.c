@@ -238,11 +238,6 @@ static void client_change(struct run *run, struct env *env, char *data)
 	os_request_free_result(&get);
 }
 
-static uint64_t draw_for_client(void *world)
-{
-	return sim_random(world);
-}
-
 void client_work(void *argument)
 {
 	struct run *run = argument;
@@ -255,7 +250,7 @@ void client_work(void *argument)
 	char *data = malloc(SHARED_DATA_MAX + STAMP_LINE_MAX);
 
 	CHECK(data != NULL);
-	sim_store_init(&store, run->world->memory, draw_for_client, run->world);
+	sim_store_init(&store, run->world->memory, sim_random, run->world);
 	while (run->steps > 0 && run->stamps.count < STAMPS_MAX) {
 		client_change(run, &env, data);
 		sim_sleep(run->world, sim_draw(run->world, 1500 * NSEC_PER_MSEC));

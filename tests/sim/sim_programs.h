@@ -20,19 +20,13 @@ enum {
 /* One process of s3mount. After a crash it goes on as a ghost, on a disk that nobody looks at and
  * cut off from the bucket, until it has come to rest. */
 struct mount {
-	struct sim_node node; /* first */
+	struct sim_node node;
 	struct run *run;
 	struct fiber_pool *fibers;
 	int slot; /* which node */
 	bool dead, recovered, ended;
 	unsigned programs;
 	bool busy[SHARED_FILES]; /* programs of one node take turns, as with flock(2) */
-};
-
-struct landing {
-	struct run *run;
-	struct sim_flight *flight; /* NULL: it has landed */
-	struct timer timer;
 };
 
 struct run {
@@ -47,7 +41,7 @@ struct run {
 	bool power, power_lost;
 	bool calm; /* nothing fails any more */
 	struct sim_stamps stamps;
-	struct landing landings[LANDINGS_MAX];
+	struct sim_landing landings[LANDINGS_MAX];
 	unsigned landing_count;
 	struct sim_verdict verdict;
 	bool verbose;

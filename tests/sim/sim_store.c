@@ -124,6 +124,26 @@ void sim_flight_land(struct sim_flight *flight, struct objstore_memory *memory)
 	memset(&flight->request.result, 0, sizeof(flight->request.result));
 }
 
+static void land(struct timer *timer)
+{
+	struct sim_landing *landing = container_of(timer, struct sim_landing, timer);
+
+	sim_flight_land(landing->flight, landing->memory);
+	landing->arrived = true;
+}
+
+void sim_landing_set(struct sim_landing *landing, struct sim_flight *flight,
+		     struct objstore_memory *memory, struct executor *executor,
+		     uint64_t (*draw)(void *context), void *context)
+{
+	uint64_t within = draw(context) % SIM_LATE_MAX;
+
+	*landing = (struct sim_landing){.flight = flight, .memory = memory};
+	timer_init(&landing->timer, land);
+	timer_set(executor, &landing->timer,
+		  executor_monotonic(executor) + within / (1 + draw(context) % 2000));
+}
+
 struct sim_flight *sim_store_flights(const struct sim_store *store)
 {
 	struct sim_flight *first = NULL, **at = &first;

@@ -47,4 +47,18 @@ void sim_flight_free(struct sim_flight *flight); /* this one, not the next */
 /* It arrives now; nobody hears of it. */
 void sim_flight_land(struct sim_flight *flight, struct objstore_memory *memory);
 
+/* A flight that arrives after its sender has gone. */
+struct sim_landing {
+	struct sim_flight
+		*flight; /* the caller's, until it has arrived or the timer is cancelled */
+	struct objstore_memory *memory;
+	bool arrived;
+	struct timer timer;
+};
+/* At a time by chance, mostly soon, at most SIM_LATE_MAX from now. */
+#define SIM_LATE_MAX (20 * NSEC_PER_SEC)
+void sim_landing_set(struct sim_landing *landing, struct sim_flight *flight,
+		     struct objstore_memory *memory, struct executor *executor,
+		     uint64_t (*draw)(void *context), void *context);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "tests/sim/sim_errors.h"
 #include "tests/sim/sim_explore.h"
+#include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_nodes.h"
 #include "tests/sim/sim_operations.h"
 

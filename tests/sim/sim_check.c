@@ -4,6 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+void sim_verdict_say(struct sim_verdict *verdict, const char *text)
+{
+	if (!verdict->ok)
+		return;
+	verdict->ok = false;
+	snprintf(verdict->text, sizeof(verdict->text), "%s", text);
+}
+
 static struct sim_verdict wrong(const char *format, ...)
 {
 	struct sim_verdict verdict = {false, ""};

@@ -8,6 +8,7 @@ struct sim_verdict {
 	bool ok;
 	char text[300]; /* what is wrong, for people */
 };
+void sim_verdict_say(struct sim_verdict *verdict, const char *text); /* the first counts */
 
 /* found was left by a crash at that point of the history. power_loss: what was not promised may
  * have been lost, file by file; else nothing that was acknowledged. overwrites: blocks of a file

@@ -7,16 +7,13 @@
 
 #include "common/check.h"
 #include "fs/vfs/inode.h"
+#include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_play.h"
 
 /* Longer than any call may take: two waits for a publication and one for room. */
 #define CALL_MAX    (700 * NSEC_PER_SEC)
 #define DRAIN_LIMIT (3000 * NSEC_PER_SEC)
 enum { STATES_MAX = 256, RUNS_MAX = 5000 };
-
-void (*sim_memory_start)(unsigned long nth, bool lasting);
-unsigned long (*sim_memory_count)(void);
-void (*sim_memory_pause)(bool paused);
 
 static const struct {
 	const char *name;
@@ -39,6 +36,12 @@ static const struct {
 const char *sim_fault_name(enum sim_fault fault)
 {
 	return faults[fault].name;
+}
+
+int sim_fault_apply(enum sim_fault fault, enum sim_fate *fate)
+{
+	*fate = faults[fault].fate;
+	return faults[fault].err;
 }
 
 /* Every state that the files may be in: a call that failed may have done its work, or not. */
@@ -84,16 +87,7 @@ static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 	run->calls++;
 	if (run->calls != run->nth && !(run->lasting && run->calls > run->nth))
 		return 0;
-	*fate = faults[run->fault].fate;
-	return faults[run->fault].err;
-}
-
-static void say(struct run *run, const char *text)
-{
-	if (!run->verdict.ok)
-		return;
-	run->verdict.ok = false;
-	snprintf(run->verdict.text, sizeof(run->verdict.text), "%s", text);
+	return sim_fault_apply(run->fault, fate);
 }
 
 /* The step, and what is wrong with it. */
@@ -103,7 +97,7 @@ static void say_of_step(struct run *run, int index, const char *text)
 
 	sim_step_print(run->history, index, step, sizeof(step));
 	snprintf(line, sizeof(line), "%s %s", step, text);
-	say(run, line);
+	sim_verdict_say(&run->verdict, line);
 }
 
 static bool same_state(const struct sim_state *one, const struct sim_state *other)
@@ -193,12 +187,12 @@ static bool mount_again(struct run *run)
 	struct error error = ERROR_INIT;
 
 	if (!sim_wind_down(run->world, 1)) {
-		say(run, "something does not come to an end");
+		sim_verdict_say(&run->verdict, "something does not come to an end");
 		return false;
 	}
 	sim_node_end(run->node, false);
 	if (sim_node_load(run->node, &error)) {
-		say(run, error.message);
+		sim_verdict_say(&run->verdict, error.message);
 		return false;
 	}
 	vfs_recover(run->node->vfs);
@@ -259,7 +253,7 @@ static void judge(struct run *run)
 	int err;
 
 	if (stray)
-		say(run, "the bucket has a key that nobody made");
+		sim_verdict_say(&run->verdict, "the bucket has a key that nobody made");
 	allow_late(run);
 	for (int i = 0; i < run->possible.count && !best.ok; i++) {
 		take_unknown(run, &run->possible.states[i].tree, &bucket);
@@ -269,7 +263,7 @@ static void judge(struct run *run)
 		run->verdict = best;
 	err = run->verdict.ok ? sim_play_look(run->node, &seen, &arena) : 0;
 	if (err)
-		say(run, strerror(-err));
+		sim_verdict_say(&run->verdict, strerror(-err));
 	take_unknown(run, &seen, &bucket);
 	if (run->verdict.ok)
 		run->verdict = sim_check_same(&seen, &bucket);
@@ -290,7 +284,7 @@ static void body(void *argument)
 	struct error error = ERROR_INIT;
 
 	if (sim_node_load(node, &error)) {
-		say(run, error.message);
+		sim_verdict_say(&run->verdict, error.message);
 		return;
 	}
 	vfs_recover(node->vfs);
@@ -305,15 +299,15 @@ static void body(void *argument)
 	if (is_stopped(run) && !mount_again(run))
 		return;
 	if (!sim_node_drain(node, DRAIN_LIMIT) && !give_up_suspects(run))
-		say(run, "what is dirty does not reach S3");
+		sim_verdict_say(&run->verdict, "what is dirty does not reach S3");
 	/* What is left of directory renames that met such faults waits for the next mount. */
 	if ((run->lasting || run->fault == FAULT_REQUEST_DENIED) && !mount_again(run))
 		return;
 	if (!sim_wind_down(run->world, 1))
-		say(run, "something does not come to an end");
+		sim_verdict_say(&run->verdict, "something does not come to an end");
 	judge(run);
 	if (!sim_wind_down(run->world, 1))
-		say(run, "something does not come to an end");
+		sim_verdict_say(&run->verdict, "something does not come to an end");
 	sim_node_end(node, false);
 }
 

@@ -19,18 +19,13 @@ enum sim_fault {
 	FAULTS,
 };
 const char *sim_fault_name(enum sim_fault fault);
+/* What a call that fails so returns, and what becomes of it if it is a request. */
+int sim_fault_apply(enum sim_fault fault, enum sim_fate *fate);
 
 /* Runs the history again and again; in the nth run the nth call of that kind fails, once or until
  * the history has ended. only: one n; 0: all. */
 void sim_errors(struct sim_world *world, struct sim_history *history,
 		const struct sim_options *options, enum sim_fault fault, bool lasting, int only,
 		struct sim_counts *counts);
-
-/* For FAULT_MEMORY (alloc.c): allocations since the last start; the nth fails, and all after it if
- * lasting. 0: none. */
-extern void (*sim_memory_start)(unsigned long nth, bool lasting);
-extern unsigned long (*sim_memory_count)(void);
-/* While S3 and the disk do their part, which is not ours, none fails and none counts. */
-extern void (*sim_memory_pause)(bool paused);
 
 #endif

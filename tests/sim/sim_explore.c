@@ -160,14 +160,6 @@ static unsigned place_flights(struct explorer *explorer, const struct moment *mo
 	return late;
 }
 
-static void say(struct explorer *explorer, const char *text)
-{
-	if (!explorer->verdict.ok)
-		return;
-	explorer->verdict.ok = false;
-	snprintf(explorer->verdict.text, sizeof(explorer->verdict.text), "%s", text);
-}
-
 /* Everything is quiet and clean: what is there? */
 static void judge(struct explorer *explorer, const struct sim_progress *progress, bool look_by_node)
 {
@@ -179,10 +171,10 @@ static void judge(struct explorer *explorer, const struct sim_progress *progress
 
 	if (stray) {
 		snprintf(text, sizeof(text), "the bucket has %s", stray);
-		say(explorer, text);
+		sim_verdict_say(&explorer->verdict, text);
 	}
 	if (explorer->world->memory->bucket.upload_count > 0)
-		say(explorer, "a multipart upload is left");
+		sim_verdict_say(&explorer->verdict, "a multipart upload is left");
 	if (explorer->verdict.ok)
 		explorer->verdict = sim_check(explorer->history, progress, &bucket,
 					      explorer->power_lost,
@@ -191,7 +183,7 @@ static void judge(struct explorer *explorer, const struct sim_progress *progress
 		int err = sim_play_look(explorer->node, &seen, &arena);
 
 		if (err)
-			say(explorer, strerror(-err));
+			sim_verdict_say(&explorer->verdict, strerror(-err));
 		else
 			explorer->verdict = sim_check_same(&seen, &bucket);
 	}
@@ -204,20 +196,20 @@ static void recover(struct explorer *explorer, const struct moment *moment)
 	struct error error = ERROR_INIT;
 
 	if (sim_node_load(node, &error)) {
-		say(explorer, error.message);
+		sim_verdict_say(&explorer->verdict, error.message);
 		return;
 	}
 	vfs_recover(node->vfs);
 	if (!sim_node_drain(node, DRAIN_LIMIT))
-		say(explorer, "what is dirty does not reach S3");
+		sim_verdict_say(&explorer->verdict, "what is dirty does not reach S3");
 	/* Late requests are all there by then. */
 	if (!sim_wind_down(node->world, 1))
-		say(explorer, "something does not come to an end");
+		sim_verdict_say(&explorer->verdict, "something does not come to an end");
 	explorer->recrash_at = 0;
 	sim_sleep(node->world, SIM_LATE_MAX);
 	judge(explorer, &moment->progress, sim_draw(node->world, 4) == 0);
 	if (!sim_wind_down(node->world, 1))
-		say(explorer, "something does not come to an end");
+		sim_verdict_say(&explorer->verdict, "something does not come to an end");
 	sim_node_end(node, false);
 }
 
@@ -302,7 +294,7 @@ static void body_of_history(void *argument)
 	struct error error = ERROR_INIT;
 
 	if (sim_node_load(node, &error)) {
-		say(explorer, error.message);
+		sim_verdict_say(&explorer->verdict, error.message);
 		return;
 	}
 	vfs_recover(node->vfs);
@@ -315,15 +307,15 @@ static void body_of_history(void *argument)
 			continue;
 		sim_step_print(explorer->history, i, step, sizeof(step));
 		snprintf(text, sizeof(text), "%s returned %d", step, err);
-		say(explorer, text);
+		sim_verdict_say(&explorer->verdict, text);
 	}
 	sim_player_end(&explorer->player);
 	if (!sim_node_drain(node, DRAIN_LIMIT) || !sim_wind_down(node->world, 1))
-		say(explorer, "it does not come to rest");
+		sim_verdict_say(&explorer->verdict, "it does not come to rest");
 	explorer->power_lost = false;
 	judge(explorer, &explorer->player.progress, true);
 	if (!sim_wind_down(node->world, 1))
-		say(explorer, "it does not come to rest");
+		sim_verdict_say(&explorer->verdict, "it does not come to rest");
 	node->world->before = NULL;
 	sim_node_end(node, false);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "tests/sim/sim_errors.h"
 #include "tests/sim/sim_play.h"
 #include "tests/sim/sim_programs.h"
 
@@ -17,14 +18,9 @@ enum { FIBERS = 128, STACK = 128 << 10 };
 
 static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 {
-	static const struct {
-		int err;
-		enum sim_fate fate;
-	} faults[] = {{-EIO, SIM_REFUSED},
-		      {-EBUSY, SIM_REFUSED},
-		      {-ETIMEDOUT, SIM_LOST},
-		      {-ETIMEDOUT, SIM_REPLY_LOST},
-		      {-ETIMEDOUT, SIM_LATE}};
+	static const enum sim_fault faults[] = {FAULT_REQUEST_REFUSED, FAULT_REQUEST_BUSY,
+						FAULT_REQUEST_LOST, FAULT_REPLY_LOST,
+						FAULT_REQUEST_LATE};
 	struct mount *mount = container_of(node, struct mount, node);
 	struct run *run = mount->run;
 	size_t which;
@@ -38,8 +34,7 @@ static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 	if (run->calm || !run_chance(run, run->fault_chance))
 		return 0;
 	which = sim_draw(run->world, sizeof(faults) / sizeof(faults[0]));
-	*fate = faults[which].fate;
-	return faults[which].err;
+	return sim_fault_apply(faults[which], fate);
 }
 
 /* What was on its way to the bucket gets there at once, later, or never. */
@@ -79,7 +74,7 @@ static void start_mount(struct run *run, int slot, struct sim_disk *disk, uint64
 	if (run->verbose)
 		printf("-- %s starts\n", mount->node.name);
 	if (sim_node_load(&mount->node, &error)) {
-		run_say(run, error.message);
+		sim_verdict_say(&run->verdict, error.message);
 		mount->ended = true;
 		return;
 	}
@@ -172,7 +167,7 @@ static void come_to_rest(struct run *run)
 	while (!settle(run) && turn++ < TURNS)
 		sim_sleep(run->world, turn < 100 ? 10 * NSEC_PER_MSEC : 2 * NSEC_PER_SEC);
 	if (turn >= TURNS)
-		run_say(run, "something does not come to an end");
+		sim_verdict_say(&run->verdict, "something does not come to an end");
 }
 
 static bool are_working(const struct run *run)
@@ -214,7 +209,7 @@ static void look_at(struct run *run, struct mount *mount, const struct memory_ob
 	if (err) {
 		snprintf(text, sizeof(text), "%s cannot open %.80s: %s", mount->node.name,
 			 object->key, strerror(-err));
-		run_say(run, text);
+		sim_verdict_say(&run->verdict, text);
 		return;
 	}
 	len = program_read(handle, data);
@@ -224,7 +219,7 @@ static void look_at(struct run *run, struct mount *mount, const struct memory_ob
 		snprintf(text, sizeof(text), "%s reads %zd bytes, and not the %zu of %.80s",
 			 mount->node.name, len, object ? object->size : 0,
 			 object ? object->key : "what has gone");
-		run_say(run, text);
+		sim_verdict_say(&run->verdict, text);
 	}
 	vfs_release(handle);
 }
@@ -239,14 +234,15 @@ static void judge(struct run *run)
 
 	CHECK(data != NULL);
 	if (sim_stamps_check(&run->stamps, bucket, run->power_lost, text))
-		run_say(run, text);
+		sim_verdict_say(&run->verdict, text);
 	if (bucket->upload_count > 0)
-		run_say(run, "a multipart upload is left");
+		sim_verdict_say(&run->verdict, "a multipart upload is left");
 	for (size_t i = 0; i < bucket->object_count; i++) {
 		const struct memory_object *object = bucket->objects[i];
 
 		if (alone && strstr(object->key, ".conflict-"))
-			run_say(run, "a conflict copy, and there was nobody else");
+			sim_verdict_say(&run->verdict,
+					"a conflict copy, and there was nobody else");
 		if (object->key[strlen(object->key) - 1] == '/')
 			continue;
 		for (int slot = 0; slot < run->node_count && run->verdict.ok; slot++)
@@ -263,7 +259,7 @@ static void body(void *argument)
 	work(run);
 	for (int i = 0; i < run->node_count; i++)
 		if (!run->nodes[i]->ended && !sim_node_drain(&run->nodes[i]->node, DRAIN_LIMIT))
-			run_say(run, "what is dirty does not reach S3");
+			sim_verdict_say(&run->verdict, "what is dirty does not reach S3");
 	come_to_rest(run);
 	sim_sleep(run->world,
 		  60 * NSEC_PER_SEC); /* no name and no outage is remembered that long */

@@ -10,7 +10,7 @@
 
 #include "common/check.h"
 #include "fs/vfs/inode.h"
-#include "tests/sim/sim_errors.h"
+#include "tests/sim/sim_memory.h"
 #include "tests/unit/vfs_path.h"
 
 static const struct vfs_caller caller = {1000, 1000, 42};

@@ -16,14 +16,6 @@ enum { PROGRAMS = 2 }; /* on each node */
 static const char *const names[SHARED_FILES] = {"f", "g", "d/h"};
 static const struct vfs_caller caller = {1000, 1000, 42};
 
-void run_say(struct run *run, const char *text)
-{
-	if (!run->verdict.ok)
-		return;
-	run->verdict.ok = false;
-	snprintf(run->verdict.text, sizeof(run->verdict.text), "%s", text);
-}
-
 bool run_chance(struct run *run, unsigned of_thousand)
 {
 	return sim_draw(run->world, 1000) < of_thousand;
@@ -163,10 +155,10 @@ static void change(struct mount *mount)
 	if (!may_return(mount, err)) {
 		snprintf(text, sizeof(text), "%s of %s gave %s", append ? "append" : "change",
 			 names[file], strerror(-err));
-		run_say(run, text);
+		sim_verdict_say(&run->verdict, text);
 	}
 	if (!mount->dead && env_now(&mount->node.env) - begin > CALL_MAX * 5)
-		run_say(run, "a program takes too long");
+		sim_verdict_say(&run->verdict, "a program takes too long");
 }
 
 static void program(void *argument)
@@ -214,7 +206,7 @@ static void client_change(struct run *run, struct env *env, char *data)
 	int err = env_s3(env, &get);
 
 	if (err && err != -ENOENT) {
-		run_say(run, "the other client cannot read");
+		sim_verdict_say(&run->verdict, "the other client cannot read");
 		return;
 	}
 	sim_sleep(run->world, sim_draw(run->world, 50 * NSEC_PER_MSEC));

@@ -47,7 +47,6 @@ struct run {
 	bool verbose;
 };
 
-void run_say(struct run *run, const char *text); /* what is wrong; the first counts */
 bool run_chance(struct run *run, unsigned of_thousand);
 
 /* As open(2); makes the file, and its directory, unless it is only to be read. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/check.h"
-#include "tests/sim/sim_errors.h"
+#include "tests/sim/sim_memory.h"
 #include "tests/unit/memory_operations.h"
 
 #define LATE (10 * NSEC_PER_SEC)

@@ -2,7 +2,7 @@
  */
 #include <stdbool.h>
 
-#include "tests/sim/sim_errors.h"
+#include "tests/sim/sim_memory.h"
 
 /* After the other headers: here the names must be the library's. */
 #include "tests/sim/alloc.h"

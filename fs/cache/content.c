@@ -133,26 +133,52 @@ bool content_is_synced(const struct content *content)
 	return content->promised || content->synced_epoch == content->epoch;
 }
 
-void content_unsync(struct content *content)
+/* S3 has what the n-th freeze saw. */
+static void note_published(struct content *content, uint64_t freeze)
 {
+	content->published = freeze;
+	if (content->synced_freezes >= freeze)
+		return;
 	content->promised = false;
-	content->epoch++;
+	content->synced_epoch = 0;
 }
 
-int content_sync(struct content *content)
+void content_settle_sync(struct content *content)
+{
+	note_published(content, ++content->freezes);
+}
+
+/* Of what others changed meanwhile, the bytes that were there at the start are durable, each as it
+ * was or as it is now: enough for a promise, unless a later sync knows better. */
+static void note_synced(struct content *content, uint64_t epoch, uint64_t size, bool promise)
+{
+	bool same = content->epoch == epoch;
+
+	if (!same && (!promise || content->synced_epoch == content->epoch))
+		return;
+	if (size > content->size)
+		size = content->size;
+	if (content->synced_size < size)
+		content->synced_size = size;
+	if (same)
+		content->synced_epoch = epoch;
+}
+
+int content_sync(struct content *content, bool promise)
 {
 	struct blob *blob = blob_ref(content->blob);
-	uint64_t epoch = content->epoch, size = content->size;
+	uint64_t epoch = content->epoch, size = content->size, freezes = content->freezes;
 	int err = blob_ensure(blob);
 
 	content_ref(content);
 	if (!err)
 		err = content->cache->env->disk->ops->sync(blob->file);
-	/* What changed meanwhile may be on the disk in part. */
-	if (!err && content->epoch == epoch && content->blob == blob &&
-	    (content->synced_epoch != epoch || content->synced_size < size)) {
-		content->synced_epoch = epoch;
-		content->synced_size = size;
+	if (!err && content->published <= freezes) {
+		content->synced_freezes = freezes;
+		if (content->blob == blob)
+			note_synced(content, epoch, size, promise);
+		if (promise && (content_is_dirty(content) || content->size == 0))
+			content->promised = true;
 	}
 	blob_unref(blob);
 	content_unref(content);
@@ -349,6 +375,7 @@ int content_freeze(struct content *content, struct snapshot **out)
 		return err;
 	content->snapshot = *out;
 	content->frozen_active = true;
+	content->freezes++;
 	content->reset_since_freeze = false;
 	content->frozen = content->changed;
 	content->changed = (struct extent_set)EXTENT_SET_INIT;
@@ -398,6 +425,7 @@ void content_thaw(struct content *content, struct snapshot *snapshot, bool publi
 	content->snapshot = NULL;
 	if (published) {
 		content->base_len = content->next_base_len;
+		note_published(content, content->freezes);
 		content->promised = content->promised && content->changed.count > 0;
 	} else if (!content->reset_since_freeze) {
 		give_back_frozen(content);

@@ -62,6 +62,10 @@ struct content {
 	/* Somebody was told that it is durable, and it has not been published since: whatever
 	 * happens to it now, this file counts. */
 	bool promised;
+	/* Freezes so far, the newest one that is in S3, and the newest one when the last sync
+	 * began. What was synced before a freeze that is in S3 does not count any more: after a
+	 * power loss it must not replace that. */
+	uint64_t freezes, published, synced_freezes;
 };
 
 /* A file of size bytes with nothing of it here; base_len = size. For a new file: size 0.
@@ -81,9 +85,11 @@ bool content_is_complete(const struct content *content);
 bool content_is_dirty(const struct content *content);
 /* The first synced_size bytes are durable, and have not changed since unless promised. */
 bool content_is_synced(const struct content *content);
-/* fdatasync of the data file. In a fiber. Errors: of the disk; never to be tried again. */
-int content_sync(struct content *content);
-void content_unsync(struct content *content); /* what was promised of it is kept elsewhere */
+/* fdatasync of the data file. promise: somebody will be told. In a fiber. Errors: of the disk;
+ * never to be tried again. */
+int content_sync(struct content *content, bool promise);
+/* All that was synced until now is in S3, perhaps with more. */
+void content_settle_sync(struct content *content);
 bool content_is_evictable(const struct content *content);
 void content_touch(struct content *content); /* most recently used */
 /* Nobody has it open: its descriptor is given back when nothing is under way. */

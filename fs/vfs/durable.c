@@ -21,9 +21,9 @@ static uint64_t keep_after(const struct vfs *vfs)
 }
 
 /* Before the row that says so. */
-static int sync_data(struct inode *inode)
+static int sync_data(struct inode *inode, bool promise)
 {
-	int err = inode->content ? content_sync(inode->content) : 0;
+	int err = inode->content ? content_sync(inode->content, promise) : 0;
 
 	if (err) {
 		inode->suspect = true;
@@ -40,14 +40,8 @@ int inode_make_durable(struct inode *inode, enum journal_level level)
 {
 	int err = 0;
 
-	if (level == JOURNAL_DURABLE && inode->content && inode_is_dirty(inode)) {
-		struct content *content = content_ref(inode->content);
-
-		err = sync_data(inode);
-		if (!err && content == inode->content)
-			content->promised = content_is_dirty(content) || content->size == 0;
-		content_unref(content);
-	}
+	if (level == JOURNAL_DURABLE && inode->content && inode_is_dirty(inode))
+		err = sync_data(inode, true);
 	if (err)
 		return err;
 	if (inode_is_dirty(inode))
@@ -96,7 +90,7 @@ static void keep(void *argument)
 	while (!err && !vfs->write_stopped && (inode = next_to_keep(vfs, &later))) {
 		inode_get(inode);
 		inode->kept_at = env_now(vfs->env); /* a writer may be faster: not again at once */
-		err = sync_data(inode);
+		err = sync_data(inode, false);
 		if (!err && inode_is_dirty(inode))
 			change_journal(inode);
 		sequence = inode->dirty_sequence;

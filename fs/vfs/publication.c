@@ -317,7 +317,7 @@ static int adopt_attempt(struct inode *inode, const char *key, struct upload_out
 		/* What was synced is in that object, and perhaps not all that is in it was synced:
 		 * a loss of power must not leave the former alone. */
 		else if (is_done(inode, put_id) && inode->content)
-			content_unsync(inode->content);
+			content_settle_sync(inode->content);
 	}
 	if (!err || err == -ENOENT)
 		inode->reloaded = false;

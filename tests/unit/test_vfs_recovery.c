@@ -146,6 +146,59 @@ static void fsync_local_survives_a_loss_of_power(struct core_world *world)
 	core_assert_object(world, "f", "synced");
 }
 
+struct overwrite {
+	struct core_world *world;
+	struct vfs_handle *handle;
+};
+
+static void overwrite_during_sync(void *argument)
+{
+	struct overwrite *overwrite = argument;
+
+	core_sleep(overwrite->world, NSEC_PER_MSEC / 2);
+	assert_int_equal(core_write(overwrite->handle, "SYNC", 0), 0);
+}
+
+static void an_fsync_keeps_what_was_appended_though_others_overwrite(struct core_world *world)
+{
+	struct vfs_handle *handle;
+	struct overwrite overwrite = {.world = world};
+
+	restart_with(world->node, PUBLISH_LOCAL, PUBLISH_LOCAL);
+	core_hold(world, OS_PUT, NULL);
+	handle = open_file(world->node, "f", O_RDWR | O_CREAT);
+	assert_int_equal(core_write(handle, "synced", 0), 0);
+	assert_int_equal(vfs_fsync(handle), 0);
+	assert_int_equal(core_write(handle, ", appended", 6), 0);
+	overwrite.handle = handle;
+	core_spawn(world->node, overwrite_during_sync, &overwrite);
+	assert_int_equal(vfs_fsync(handle), 0);
+	core_assert_file(world->node, "f", "SYNCed, appended");
+	core_power_loss(world->node);
+	core_release(world);
+	core_drain(world->node);
+	core_assert_object(world, "f", "synced, appended");
+}
+
+static void an_older_sync_does_not_replace_what_was_published(struct core_world *world)
+{
+	struct vfs_handle *handle;
+
+	restart_with(world->node, PUBLISH_S3, PUBLISH_LOCAL);
+	handle = open_file(world->node, "f", O_RDWR | O_CREAT);
+	assert_int_equal(core_write(handle, "synced", 0), 0);
+	assert_int_equal(vfs_fsync(handle), 0);
+	assert_int_equal(core_write(handle, ", published", 6), 0);
+	assert_int_equal(core_close(world->node, handle), 0);
+	core_hold(world, OS_PUT, NULL);
+	handle = open_file(world->node, "f", O_RDWR);
+	assert_int_equal(core_write(handle, ", lost", 17), 0);
+	core_power_loss(world->node);
+	core_drain(world->node);
+	core_assert_object(world, "f", "synced, published");
+	core_assert_file(world->node, "f", "synced, published");
+}
+
 static void a_clean_cache_is_not_trusted_after_a_loss_of_power(struct core_world *world)
 {
 	assert_int_equal(core_put(world->node, "f", "published"), 0);
@@ -431,6 +484,8 @@ int main(void)
 		CORE_TEST(a_truncate_that_was_not_acknowledged_loses_nothing),
 		CORE_TEST(close_local_survives_a_crash),
 		CORE_TEST(fsync_local_survives_a_loss_of_power),
+		CORE_TEST(an_fsync_keeps_what_was_appended_though_others_overwrite),
+		CORE_TEST(an_older_sync_does_not_replace_what_was_published),
 		CORE_TEST(a_clean_cache_is_not_trusted_after_a_loss_of_power),
 		CORE_TEST(a_clean_cache_is_warm_after_a_restart),
 		CORE_TEST(a_warm_cache_gives_way_to_a_newer_version),

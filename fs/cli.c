@@ -23,6 +23,7 @@ enum flag {
 	FLAG_TIMEOUT,
 	FLAG_JSON,
 	FLAG_TO,
+	FLAG_FORGET,
 	FLAG_IGNORED,
 	FLAG_IGNORED_VALUE,
 };
@@ -50,6 +51,7 @@ static const struct flag_spec flags[] = {
 	{'\0', "timeout", "SECONDS", FLAG_TIMEOUT, FOR(CLI_SYNC)},
 	{'\0', "json", NULL, FLAG_JSON, FOR(CLI_STATUS) | FOR(CLI_RECOVER)},
 	{'\0', "to", "DIRECTORY", FLAG_TO, FOR(CLI_RECOVER)},
+	{'\0', "forget", NULL, FLAG_FORGET, FOR(CLI_RECOVER)},
 	{'n', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
 	{'s', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
 	{'v', NULL, NULL, FLAG_IGNORED, FOR(CLI_MOUNT)},
@@ -81,7 +83,8 @@ static int usage(const struct parser *parser, const char *what, const char *argu
 		[CLI_MOUNT] = "s3mount BUCKET[:PREFIX] DIR [-o opt,..]",
 		[CLI_SYNC] = "s3mount sync DIR [--timeout SECONDS]",
 		[CLI_STATUS] = "s3mount status DIR [--json]",
-		[CLI_RECOVER] = "s3mount recover DIR [--to DIRECTORY] [--json] [-o opt,..]",
+		[CLI_RECOVER] =
+			"s3mount recover DIR [--to DIRECTORY [--forget]] [--json] [-o opt,..]",
 	};
 
 	return error_set(parser->error, -EINVAL, "%s%s%.64s%s; usage: %s", what,
@@ -147,6 +150,7 @@ static int apply(struct parser *parser, const struct flag_spec *spec, const char
 	case FLAG_READY_FD: return parse_ready_fd(parser, value);
 	case FLAG_TIMEOUT: return parse_timeout(parser, value);
 	case FLAG_JSON: cli->json = true; return 0;
+	case FLAG_FORGET: cli->forget = true; return 0;
 	case FLAG_TO:
 		free(cli->to);
 		cli->to = string_copy(value);

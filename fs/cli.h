@@ -3,7 +3,7 @@
  * s3mount BUCKET[:PREFIX] DIR [-o opt,..] [-f] [-d]   also as mount(8) and mount.fuse3(8) call it
  * s3mount sync DIR [--timeout SECONDS]
  * s3mount status DIR [--json]
- * s3mount recover DIR [--to DIRECTORY] [--json] [-o opt,..]
+ * s3mount recover DIR [--to DIRECTORY [--forget]] [--json] [-o opt,..]
  * s3mount --help | --version | --man
  *
  * Flags may stand before, between and after the operands; "--" ends them. sync, status and recover
@@ -31,7 +31,7 @@ struct cli {
 	struct options options; /* CLI_MOUNT, CLI_RECOVER; prefix merged from BUCKET:PREFIX, debug
 				   from -d */
 	bool foreground;
-	bool json;
+	bool forget, json;
 	int ready_fd;	 /* "ok\n" goes there once mounted; -1: none */
 	int64_t timeout; /* CLI_SYNC, ns; -1: none was given */
 };

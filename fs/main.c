@@ -188,7 +188,7 @@ int main(int argc, char *argv[])
 	case CLI_SYNC: status = control_sync(cli.directory, cli.timeout); break;
 	case CLI_STATUS: status = control_status(cli.directory, cli.json); break;
 	case CLI_RECOVER:
-		status = recover_run(cli.directory, cli.to, &cli.options, cli.json);
+		status = recover_run(cli.directory, cli.to, cli.forget, &cli.options, cli.json);
 		break;
 	case CLI_MOUNT: status = mount_command(&cli); break;
 	}

@@ -16,6 +16,7 @@
 #include "common/fileio.h"
 #include "common/json.h"
 #include "common/mount_table.h"
+#include "fs/journal/forget.h"
 #include "fs/recover_tree.h"
 
 enum { RANGES_SHOWN = 8, HOLDER_BYTES = 32 };
@@ -26,8 +27,9 @@ struct recovery {
 	int to_fd, lock_fd;
 	char scratch[PATH_MAX];
 	struct recover_tree tree;
-	struct error unasked; /* why the bucket was not, or not for all of them */
-	unsigned counts[RECOVER_COPY + 1], failed;
+	struct error unasked;	  /* why the bucket was not, or not for all of them */
+	struct error unforgotten; /* why files that were to be forgotten were not */
+	unsigned counts[RECOVER_COPY + 1], failed, forgotten;
 };
 
 static const char *const kinds[] = {
@@ -194,6 +196,38 @@ static void save(struct recovery *recovery)
 		fsync(recovery->to_fd);
 }
 
+/* No mount publishes it: see fs/vfs/park.c. */
+static bool is_parked(const struct recover_file *file)
+{
+	return file->path && (file->flags & NODE_UNSURE) && (file->flags & NODE_DIRTY_DATA);
+}
+
+/* What was saved, of what no mount will ever publish. */
+static void forget_parked(struct recovery *recovery)
+{
+	const struct recover_tree *tree = &recovery->tree;
+	struct error *error = &recovery->unforgotten;
+	uint64_t *inos = calloc(tree->count + 1, sizeof(*inos));
+	size_t count = 0;
+
+	if (!inos) {
+		error_set(error, -ENOMEM, "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < tree->count; i++) {
+		if (is_parked(&tree->files[i]))
+			inos[count++] = tree->files[i].ino;
+	}
+	if (recovery->failed)
+		error_set(error, -EIO, "not all could be saved");
+	else if (!tree->journal.whole)
+		error_set(error, -EUCLEAN, "the journal is damaged: move %s away instead",
+			  recovery->directory);
+	else if (count > 0 && !journal_forget(recovery->directory, inos, count, error))
+		recovery->forgotten = (unsigned)count;
+	free(inos);
+}
+
 /* Why nobody knows whether the bytes are the file's. */
 static const char *doubt(const struct recover_file *file)
 {
@@ -251,6 +285,8 @@ static void print_text(const struct recovery *recovery)
 	       counts[RECOVER_ATTRIBUTES], counts[RECOVER_LOST], tree->copies);
 	if (recovery->failed)
 		printf("failed       %u could not be saved\n", recovery->failed);
+	if (recovery->forgotten)
+		printf("forgotten    %u that a power loss left in doubt\n", recovery->forgotten);
 	if (recovery->unasked.code)
 		printf("the bucket   was not asked what it has: %s\n", recovery->unasked.message);
 	if (!recovery->to)
@@ -296,6 +332,7 @@ static void print_json(const struct recovery *recovery)
 	json_put_string(&json, "bucket_problem",
 			recovery->unasked.code ? recovery->unasked.message : NULL);
 	json_put_integer(&json, "failed", recovery->failed);
+	json_put_integer(&json, "forgotten", recovery->forgotten);
 	json_put_integer(&json, "copies", (int64_t)tree->copies);
 	json_begin_array(&json, "files");
 	for (size_t i = 0; i < tree->count; i++) {
@@ -308,7 +345,7 @@ static void print_json(const struct recovery *recovery)
 	buf_free(&out);
 }
 
-int recover_run(const char *path, const char *to, struct options *options, bool json)
+int recover_run(const char *path, const char *to, bool forget, struct options *options, bool json)
 {
 	struct recovery *recovery = calloc(1, sizeof(*recovery));
 	struct error error = ERROR_INIT;
@@ -320,7 +357,10 @@ int recover_run(const char *path, const char *to, struct options *options, bool 
 	}
 	recovery->to = to;
 	recovery->to_fd = recovery->lock_fd = -1;
-	err = find_directory(recovery, path, &error);
+	err = forget && !to ? error_set(&error, -EINVAL,
+					"--forget needs --to DIRECTORY: nothing is forgotten that "
+					"has not been saved")
+			    : find_directory(recovery, path, &error);
 	if (!err)
 		err = take_lock(recovery, &error);
 	if (!err && to)
@@ -333,12 +373,18 @@ int recover_run(const char *path, const char *to, struct options *options, bool 
 		return EXIT_FAILURE;
 	}
 	save(recovery);
+	if (forget)
+		forget_parked(recovery);
 	recover_ask_bucket(&recovery->tree, options, &recovery->unasked);
 	if (json)
 		print_json(recovery);
 	else
 		print_text(recovery);
-	err = recovery->failed || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (recovery->unforgotten.code)
+		fprintf(stderr, "s3mount: nothing was forgotten: %s\n",
+			recovery->unforgotten.message);
+	err = recovery->failed || recovery->unforgotten.code || fflush(stdout) ? EXIT_FAILURE
+									       : EXIT_SUCCESS;
 	recover_tree_free(&recovery->tree);
 	free(recovery);
 	return err;

@@ -11,20 +11,18 @@
 
 struct parked_file {
 	struct parked_file *next;
-	uint64_t ino, file_id, size;
+	uint64_t ino, file_id;
 	char *key;
 	char put_id[PUT_ID_LEN + 1];
 	bool later;
 };
 
-static void report(struct vfs *vfs, const char *name, uint64_t size, uint64_t file_id,
-		   const char *why)
+static void report(struct vfs *vfs, const char *name, uint64_t file_id, const char *why)
 {
 	vfs->parked++;
-	log_error("%s: \"%s\" %s; its data (%llu bytes) stays in file %llx of the cache, and "
+	log_error("%s: \"%s\" %s; its data stays in file %llx of the cache, and "
 		  "`s3mount recover` exports it",
-		  vfs->config.volume, name, why, (unsigned long long)size,
-		  (unsigned long long)file_id);
+		  vfs->config.volume, name, why, (unsigned long long)file_id);
 }
 
 static void parked_free(struct parked_file *file)
@@ -49,7 +47,7 @@ int park_file(struct vfs *vfs, const struct journal_node *node, struct inode *pa
 	if (err)
 		return err;
 	if (!parent) {
-		report(vfs, node->name, node->size, node->file_id, "has no place in the tree");
+		report(vfs, node->name, node->file_id, "has no place in the tree");
 		return 0;
 	}
 	file = calloc(1, sizeof(*file));
@@ -58,12 +56,11 @@ int park_file(struct vfs *vfs, const struct journal_node *node, struct inode *pa
 	err = inode_child_key(parent, node->name, false, &file->key);
 	if (err) {
 		free(file);
-		report(vfs, node->name, node->size, node->file_id, "has no place in the tree");
+		report(vfs, node->name, node->file_id, "has no place in the tree");
 		return err == -ENOMEM ? err : 0;
 	}
 	file->ino = node->ino;
 	file->file_id = node->file_id;
-	file->size = node->size;
 	file->later = node->flags & NODE_LATER;
 	memcpy(file->put_id, node->put_id, strnlen(node->put_id, PUT_ID_LEN));
 	file->next = vfs->doubtful;
@@ -102,7 +99,7 @@ void park_settle(struct vfs *vfs)
 			journal_drop_node(vfs->env->journal, file->ino);
 			disk->ops->remove(disk, file->file_id);
 		} else {
-			report(vfs, file->key, file->size, file->file_id,
+			report(vfs, file->key, file->file_id,
 			       "was not synced when the machine lost power, and is not uploaded: "
 			       "blocks of it may be missing");
 		}

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import tempfile
@@ -120,6 +121,17 @@ class Mount:
     def sync(self, timeout=DRAIN_SECONDS):
         done = self.tool("sync", self.path, timeout=timeout)
         assert done.returncode == 0, f"s3mount sync: {done.returncode} {done.stderr}"
+
+    def recover(self, *words):
+        done = subprocess.run([str(BIN / "s3mount"), "recover", *words], env=self.child_environment(), text=True,
+                              timeout=60, stdin=subprocess.DEVNULL, capture_output=True, cwd="/", check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def volume_cache(self):
+        """The cache directory of the volume, below the one that was given."""
+        found = [entry for entry in pathlib.Path(self.cache).iterdir() if (entry / "data").is_dir()]
+        assert len(found) == 1
+        return found[0]
 
     def status(self):
         done = self.tool("status", self.path, "--json", timeout=20)

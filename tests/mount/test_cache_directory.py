@@ -1,6 +1,5 @@
 """Cache directories that a mount must not use: each has one clear message, and is left as it is."""
 import os
-import pathlib
 import re
 import shutil
 import sqlite3
@@ -11,13 +10,6 @@ from files import read_file, write_file
 from processes import is_mounted
 
 pytestmark = pytest.mark.servers("embedded")  # it is about this machine, not about the server
-
-
-def cache_of(mount):
-    """The cache directory of the volume, below the one that was given."""
-    found = [entry for entry in pathlib.Path(mount.cache).iterdir() if (entry / "data").is_dir()]
-    assert len(found) == 1
-    return found[0]
 
 
 @pytest.fixture
@@ -38,14 +30,14 @@ def assert_refused(mount, *patterns):
 
 
 def assert_refused_untouched(mount, *patterns):
-    database = cache_of(mount) / "journal.db"
+    database = mount.volume_cache() / "journal.db"
     before = database.read_bytes()
     assert_refused(mount, *patterns)
     assert database.read_bytes() == before
 
 
 def test_of_a_newer_version(ended):
-    with sqlite3.connect(cache_of(ended) / "journal.db") as database:
+    with sqlite3.connect(ended.volume_cache() / "journal.db") as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
     assert_refused_untouched(ended, "newer s3mount", "99", "another cache directory")
@@ -55,17 +47,17 @@ def test_of_another_volume(server, ended, make_mount):
     other = server.make_bucket()
     mount = make_mount(other)
     mount.unmount()
-    shutil.copy(cache_of(ended) / "journal.db", cache_of(mount) / "journal.db")
+    shutil.copy(ended.volume_cache() / "journal.db", mount.volume_cache() / "journal.db")
     assert_refused_untouched(mount, "another volume", ended.source, other.name, "cache=DIR")
 
 
 def test_of_another_user(ended):
-    os.chown(cache_of(ended) / "data", 65534, 65534)
+    os.chown(ended.volume_cache() / "data", 65534, 65534)
     assert_refused_untouched(ended, "belongs to uid 65534", "cache=DIR")
 
 
 def test_that_others_may_write(ended):
-    os.chmod(cache_of(ended) / "data", 0o770)
+    os.chmod(ended.volume_cache() / "data", 0o770)
     assert_refused_untouched(ended, "may be written by others", "chmod go-w")
 
 

@@ -21,13 +21,6 @@ PAGE = 4096
 FILES = {f"dir{n % 7}/file-{n}": noise(100 + 37 * n, n) for n in range(300)}
 
 
-def cache_of(mount):
-    """The cache directory of the volume, below the one that was given."""
-    found = [entry for entry in pathlib.Path(mount.cache).iterdir() if (entry / "data").is_dir()]
-    assert len(found) == 1
-    return found[0]
-
-
 def snapshot(directory):
     """Names, bytes and times of all that is in a cache directory, but for what a mount reads into "reads"."""
     found = {}
@@ -94,12 +87,6 @@ def settle_log(mount, cache):
     assert not mount.process.alive()
 
 
-def recover(mount, *words):
-    done = subprocess.run([str(BIN / "s3mount"), "recover", *words], env=mount.child_environment(), text=True,
-                          timeout=60, stdin=subprocess.DEVNULL, capture_output=True, cwd="/", check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
 def names_below(directory):
     return {str(path.relative_to(directory)) for path in pathlib.Path(directory).rglob("*")
             if path.is_file() or path.is_symlink()}
@@ -107,7 +94,7 @@ def names_below(directory):
 
 @pytest.mark.parametrize("kind", ["header", "pages", "missing"])
 def test_the_mount_is_read_only_and_nothing_is_touched(dirty, bucket, kind):
-    cache = cache_of(dirty)
+    cache = dirty.volume_cache()
     settle_log(dirty, cache)
     if kind == "missing":
         (cache / "journal.db-wal").write_bytes(b"something")
@@ -129,9 +116,9 @@ def test_the_mount_is_read_only_and_nothing_is_touched(dirty, bucket, kind):
         assert status["damaged"] and status["read_only"] and not status["accepts_writes"]
         assert "recover" in status["writes_refused_because"]
         assert status["cache_directory"] == str(cache)
-        code, _, problem = recover(dirty, str(cache))
+        code, _, problem = dirty.recover(str(cache))
         assert code == 1 and "in use by a mount" in problem
-        code, _, problem = recover(dirty, dirty.path)
+        code, _, problem = dirty.recover(dirty.path)
         assert code == 1 and "umount" in problem
     finally:
         subprocess.run(["umount", dirty.path], check=True)
@@ -146,7 +133,7 @@ def wait_for_lock(cache):
 
 
 def test_the_end_of_a_read_only_mount_tells_that_something_is_left(dirty):
-    cache = cache_of(dirty)
+    cache = dirty.volume_cache()
     damage(cache, "header")
     dirty.mount()
     assert "READ-ONLY" in dirty.process.output()
@@ -154,11 +141,11 @@ def test_the_end_of_a_read_only_mount_tells_that_something_is_left(dirty):
 
 
 def test_a_whole_journal_is_saved_completely(dirty, bucket, tmp_path):
-    cache = cache_of(dirty)
+    cache = dirty.volume_cache()
     bucket.put("dir3/file-3", b"somebody else's")
     before = snapshot(cache)
     target = tmp_path / "saved"
-    code, out, problem = recover(dirty, str(cache), "--to", str(target), "--json")
+    code, out, problem = dirty.recover(str(cache), "--to", str(target), "--json")
     assert (code, problem) == (0, "")
     told = json.loads(out)
     assert told["journal_whole"] and told["failed"] == 0
@@ -174,9 +161,9 @@ def test_a_whole_journal_is_saved_completely(dirty, bucket, tmp_path):
     assert kinds["dir3/file-3"] == ("complete", "other")
     assert all(kinds[name] == ("complete", "absent") for name in FILES if name != "dir3/file-3")
     # Only listed, and the directory above is enough when there is one cache in it.
-    code, out, _ = recover(dirty, dirty.cache)
+    code, out, _ = dirty.recover(dirty.cache)
     assert code == 0 and "--to" in out and "dir3/file-3" in out
-    code, _, problem = recover(dirty, str(cache), "--to", str(target))
+    code, _, problem = dirty.recover(str(cache), "--to", str(target))
     assert code == 1 and "not empty" in problem
     bucket.client.delete_object(Bucket=bucket.name, Key="dir3/file-3")
     dirty.mount()
@@ -185,13 +172,13 @@ def test_a_whole_journal_is_saved_completely(dirty, bucket, tmp_path):
 
 @pytest.mark.parametrize("kind", ["header", "pages", "missing", "log"])
 def test_what_can_be_saved_of_a_damaged_journal_is(dirty, tmp_path, kind):
-    cache = cache_of(dirty)
+    cache = dirty.volume_cache()
     if kind != "log":
         settle_log(dirty, cache)
     damage(cache, kind)
     before = snapshot(cache)
     target = tmp_path / "saved"
-    code, out, problem = recover(dirty, str(cache), "--to", str(target), "--json")
+    code, out, problem = dirty.recover(str(cache), "--to", str(target), "--json")
     assert (code, problem) == (0, "")
     told = json.loads(out)
     assert not told["journal_whole"] and told["journal_problem"]
@@ -223,9 +210,9 @@ def test_a_file_that_is_here_in_part_is_saved_with_its_ranges(bucket, make_mount
         server.come_back()
     with pytest.raises(OSError):
         os.close(file)
-    cache = cache_of(mount)
+    cache = mount.volume_cache()
     target = tmp_path / "saved"
-    code, out, _ = recover(mount, str(cache), "--to", str(target), "--json")
+    code, out, _ = mount.recover(str(cache), "--to", str(target), "--json")
     assert code == 0
     entry, = [entry for entry in json.loads(out)["files"] if entry["path"] == "large"]
     assert entry["kind"] == "partial"
@@ -235,14 +222,14 @@ def test_a_file_that_is_here_in_part_is_saved_with_its_ranges(bucket, make_mount
     with open(target / "large", "rb") as saved:
         assert os.fstat(saved.fileno()).st_size == len(base)
         assert os.pread(saved.fileno(), 6, 30 * MIB) == b"second"
-    code, out, _ = recover(mount, str(cache))
+    code, out, _ = mount.recover(str(cache))
     assert f"{30 * MIB}-{30 * MIB + 6}" in out
 
 
 def test_the_bucket_need_not_answer(dirty, server, tmp_path):
     server.go_away()
     try:
-        code, out, problem = recover(dirty, str(cache_of(dirty)), "--to", str(tmp_path / "saved"))
+        code, out, problem = dirty.recover(str(dirty.volume_cache()), "--to", str(tmp_path / "saved"))
     finally:
         server.come_back()
     assert (code, problem) == (0, "")
@@ -251,13 +238,13 @@ def test_the_bucket_need_not_answer(dirty, server, tmp_path):
 
 
 def test_other_directories_are_refused(mount, tmp_path):
-    code, _, problem = recover(mount, str(tmp_path))
+    code, _, problem = mount.recover(str(tmp_path))
     assert code == 1 and "no cache directory" in problem
-    code, _, problem = recover(mount, str(tmp_path / "absent"))
+    code, _, problem = mount.recover(str(tmp_path / "absent"))
     assert code == 1 and "No such file" in problem
-    code, _, problem = recover(mount, mount.cache)
+    code, _, problem = mount.recover(mount.cache)
     assert code == 1 and "in use by a mount (process" in problem
-    shutil.copytree(cache_of(mount), tmp_path / "one")
-    shutil.copytree(cache_of(mount), tmp_path / "other")
-    code, _, problem = recover(mount, str(tmp_path))
+    shutil.copytree(mount.volume_cache(), tmp_path / "one")
+    shutil.copytree(mount.volume_cache(), tmp_path / "other")
+    code, _, problem = mount.recover(str(tmp_path))
     assert code == 1 and "several caches" in problem

@@ -284,6 +284,8 @@ static bool is_superseded(const struct inode *inode, const char *put_id)
 
 static void take_theirs(struct inode *inode, const struct os_result *result)
 {
+	/* Numbers after the row's have been used, and the row that is written now is not old. */
+	put_id_leap(inode->vfs->env, inode->put_id);
 	inode->dirty = 0;
 	inode->published_generation = inode->generation;
 	inode_drop_content(inode);

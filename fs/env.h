@@ -1,5 +1,6 @@
 /* env.h — everything outside of itself that the core touches: fibers, clock, disk, object store,
- * journal and randomness. Real in s3mount, simulated in tests.
+ * journal and randomness, and the sizes that it goes by. Real in s3mount,
+ * simulated in tests.
  *
  * Threads: owner thread of the executor. Owns none of the members.
  */
@@ -11,6 +12,7 @@
 #include "common/s3/objstore.h"
 #include "fs/cache/disk.h"
 #include "fs/journal/journal.h"
+#include "fs/sizes.h"
 #include "fs/vfs/attributes.h"
 
 struct env {
@@ -19,6 +21,7 @@ struct env {
 	struct disk *disk;
 	struct objstore *store;
 	struct journal *journal;
+	const struct sizes *sizes;
 	uint64_t (*random)(void *context);
 	void *random_context;
 	uint64_t away_at; /* monotonic; the newest request that found no server, 0 since one found

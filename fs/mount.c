@@ -202,7 +202,7 @@ static void say_what_is_missing(struct mount *mount)
 		log_warning("%s: this server has no conditional multipart uploads: for files above "
 			    "%llu MiB "
 			    "a HEAD just before the end of the upload stands in",
-			    mount->volume, (unsigned long long)(UPLOAD_SINGLE_MAX >> 20));
+			    mount->volume, (unsigned long long)(mount->env.sizes->put_max >> 20));
 	log_debug("conditions: create %d, replace %d, multipart %d, copy %d, delete %d, bare ETags "
 		  "%d",
 		  can->put_if_none_match, can->put_if_match, can->complete, can->copy, can->delete,
@@ -480,6 +480,7 @@ static int prepare(struct mount *mount)
 	if (err)
 		return error_set(mount->error, err, "cannot start: %s", strerror(-err));
 	mount->env.executor = loop_executor(mount->loop);
+	mount->env.sizes = &sizes_usual;
 	mount->env.random = random_number;
 	mount->env.fibers = fiber_pool_create(mount->env.executor, FIBERS_MAX, FIBER_STACK);
 	if (!mount->env.fibers)

@@ -221,11 +221,12 @@ static void give_back(struct content *content, uint64_t start, uint64_t end)
 
 void content_trim(struct content *content)
 {
-	uint64_t before = content->last_read, after = content->last_read + 2 * CONTENT_AHEAD;
+	const struct sizes *sizes = content->cache->env->sizes;
+	uint64_t before = content->last_read, after = content->last_read + 2 * sizes->ahead;
 
 	if (content_is_dirty(content) || !content->owner || blob_ensure(content->blob))
 		return;
-	before = before > CONTENT_RANGE ? before - CONTENT_RANGE : 0;
+	before = before > sizes->range ? before - sizes->range : 0;
 	content->epoch++;
 	give_back(content, 0, before);
 	if (after < content->size)
@@ -259,14 +260,15 @@ int content_lose_origin(struct content *content)
 static void read_ahead(struct content *content, const struct content_origin *origin,
 		       struct read_window *window, uint64_t offset, uint64_t end)
 {
+	const struct sizes *sizes = content->cache->env->sizes;
 	uint64_t target, ahead, valid_end;
 
-	if (content->size <= CONTENT_SMALL) {
+	if (content->size <= sizes->whole_max) {
 		content_fetch(content, origin, 0, content->size);
 		return;
 	}
 	target = window ? read_window_advance(window, offset, end - offset, content->size,
-					      CONTENT_AHEAD, cache_worth(content->cache))
+					      sizes->ahead, cache_worth(content->cache))
 			: end;
 	ahead = end;
 	do {
@@ -284,9 +286,10 @@ static void read_ahead(struct content *content, const struct content_origin *ori
 static int wait_valid(struct content *content, const struct content_origin *origin,
 		      struct read_window *window, uint64_t start, uint64_t end)
 {
-	uint64_t deadline = env_after(content->cache->env, DEADLINE_BULK);
+	struct env *env = content->cache->env;
+	uint64_t deadline = env_after(env, DEADLINE_BULK);
 
-	if (window && content->size > CONTENT_SMALL && !content_is_complete(content))
+	if (window && content->size > env->sizes->whole_max && !content_is_complete(content))
 		read_ahead(content, origin, window, start, end);
 	while (!extent_contains(&content->valid, start, end)) {
 		unsigned failures = content->failures;
@@ -315,7 +318,8 @@ static int wait_valid(struct content *content, const struct content_origin *orig
 ssize_t content_read(struct content *content, const struct content_origin *origin,
 		     struct read_window *window, void *data, size_t len, uint64_t offset)
 {
-	struct read_window *ahead = content->size > CONTENT_SMALL ? window : NULL;
+	bool large = content->size > content->cache->env->sizes->whole_max;
+	struct read_window *ahead = large ? window : NULL;
 	uint64_t end;
 	ssize_t got;
 	int err;
@@ -342,6 +346,7 @@ ssize_t content_read(struct content *content, const struct content_origin *origi
 int content_hydrate(struct content *content, const struct content_origin *origin, uint64_t start,
 		    uint64_t end)
 {
+	uint64_t most = content->cache->env->sizes->ahead;
 	int err = 0;
 
 	if (end > content->size)
@@ -350,7 +355,7 @@ int content_hydrate(struct content *content, const struct content_origin *origin
 	content->pins++;
 	/* In steps, so that a large range does not flood the queue of requests. */
 	while (!err && start < end) {
-		uint64_t step = end - start < CONTENT_AHEAD ? end : start + CONTENT_AHEAD;
+		uint64_t step = end - start < most ? end : start + most;
 
 		err = wait_valid(content, origin, NULL, start, step);
 		start = step;

@@ -20,12 +20,6 @@
 #include "fs/cache/snapshot.h"
 #include "fs/cache/window.h"
 
-/* Whole objects up to this size are fetched by one request. */
-#define CONTENT_SMALL (UINT64_C(8) << 20)
-/* Longer reads are split into ranges of this size, this many of them ahead of the reader. */
-#define CONTENT_RANGE (UINT64_C(8) << 20)
-#define CONTENT_AHEAD (UINT64_C(64) << 20)
-
 /* Where missing bytes come from. */
 struct content_origin {
 	const char *key;

@@ -144,6 +144,7 @@ static int fetch_start(struct content *content, const struct content_origin *ori
 void content_fetch(struct content *content, const struct content_origin *origin, uint64_t start,
 		   uint64_t end)
 {
+	uint64_t range = content->cache->env->sizes->range;
 	struct extent gap, busy;
 
 	if (end > content->size)
@@ -161,8 +162,8 @@ void content_fetch(struct content *content, const struct content_origin *origin,
 				}
 				stop = busy.start;
 			}
-			if (stop - gap.start > CONTENT_RANGE)
-				stop = gap.start + CONTENT_RANGE;
+			if (stop - gap.start > range)
+				stop = gap.start + range;
 			if (fetch_start(content, origin, gap.start, stop))
 				return;
 			gap.start = stop;

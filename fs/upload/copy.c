@@ -43,9 +43,9 @@ static void copy_single(struct uploader *uploader, const struct copy_job *job,
 
 static uint64_t part_size(const struct uploader *uploader, uint64_t size)
 {
-	uint64_t least = size / OS_PART_COUNT_MAX + 1;
+	uint64_t least = size / OS_PART_COUNT_MAX + 1, usual = uploader->env->sizes->copy_part;
 
-	return least > uploader->copy_part ? least : uploader->copy_part;
+	return least > usual ? least : usual;
 }
 
 /* Returns how many parts it has, all of them copied unless outcome or multipart->failure says
@@ -177,7 +177,7 @@ void copy_run(struct uploader *uploader, const struct copy_job *job, struct uplo
 {
 	for (int i = 0; i < COPIES_MAX; i++) {
 		memset(outcome, 0, sizeof(*outcome));
-		if (job->size <= uploader->copy_single_max)
+		if (job->size <= uploader->env->sizes->copy_max)
 			copy_single(uploader, job, outcome);
 		else
 			copy_large(uploader, job, outcome);

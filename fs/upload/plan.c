@@ -5,14 +5,13 @@
 
 #include "common/s3/objstore.h"
 
-#define PART_UNIT (UINT64_C(1) << 20) /* part sizes are multiples of it */
-/* Copies are cut so that several run side by side and each ends before its deadline; a few thousand
- * at most. */
-#define COPY_PART      (UINT64_C(512) << 20)
-#define COPY_PARTS_MAX 2000
-#define PART_GROWTH    8 /* tried before copies are given up for a plan that fits */
+enum {
+	COPY_PARTS_MAX = 2000,
+	PART_GROWTH = 8, /* tried before copies are given up for a plan that fits */
+};
 
 struct limits {
+	uint64_t part_min;  /* of every part but the last */
 	uint64_t part;	    /* size of an upload part */
 	uint64_t copy_part; /* .. of a copy part */
 	uint64_t copy_min;  /* shorter unchanged runs are uploaded */
@@ -28,18 +27,18 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* The smallest multiple of PART_UNIT with which count parts hold size. */
-static uint64_t size_of_one(uint64_t size, uint64_t count)
+/* The smallest multiple of part_unit with which count parts hold size. */
+static uint64_t size_of_one(const struct sizes *sizes, uint64_t size, uint64_t count)
 {
 	uint64_t one = size / count + (size % count != 0);
 
-	return (one + PART_UNIT - 1) / PART_UNIT * PART_UNIT;
+	return (one + sizes->part_unit - 1) / sizes->part_unit * sizes->part_unit;
 }
 
-uint64_t plan_part_size(uint64_t size, uint64_t part_size)
+uint64_t plan_part_size(const struct sizes *sizes, uint64_t size, uint64_t part_size)
 {
-	part_size = least(greatest(part_size, PART_MIN), PART_MAX);
-	return greatest(part_size, least(size_of_one(size, OS_PART_COUNT_MAX), PART_MAX));
+	part_size = least(greatest(part_size, sizes->part_min), PART_MAX);
+	return greatest(part_size, least(size_of_one(sizes, size, OS_PART_COUNT_MAX), PART_MAX));
 }
 
 static int append(struct plan *plan, size_t *capacity, struct plan_part part)
@@ -59,11 +58,12 @@ static int append(struct plan *plan, size_t *capacity, struct plan_part part)
 	return 0;
 }
 
-/* Cuts [start, end) by step; what would be left over too small to be a part goes with the one
+/* Cuts [start, end); what would be left over too small to be a part goes with the one
  * before, unless it is the end of the file. */
-static int append_cut(struct plan *plan, size_t *capacity, struct plan_part whole, uint64_t step,
-		      bool at_end)
+static int append_cut(struct plan *plan, size_t *capacity, struct plan_part whole,
+		      const struct limits *limits, bool at_end)
 {
+	uint64_t step = whole.copy ? limits->copy_part : limits->part;
 	struct plan_part part = whole;
 	int err = 0;
 
@@ -71,7 +71,7 @@ static int append_cut(struct plan *plan, size_t *capacity, struct plan_part whol
 		uint64_t left = whole.end - part.start;
 
 		part.end = left <= step ? whole.end : part.start + step;
-		if (whole.end - part.end < PART_MIN && !at_end)
+		if (whole.end - part.end < limits->part_min && !at_end)
 			part.end = whole.end;
 		err = append(plan, capacity, part);
 		part.start = part.end;
@@ -91,36 +91,37 @@ static int cut(struct plan *plan, uint64_t size, uint64_t copyable,
 	while (!err && extent_first_gap(changed, look, copyable, &run)) {
 		look = run.end;
 		/* An upload part before the copy that is too small takes some of it. */
-		if (run.start > done && run.start - done < PART_MIN)
-			run.start = done + PART_MIN;
+		if (run.start > done && run.start - done < limits->part_min)
+			run.start = done + limits->part_min;
 		if (run.start > run.end || run.end - run.start < limits->copy_min)
 			continue;
 		err = append_cut(plan, &capacity, (struct plan_part){done, run.start, false},
-				 limits->part, false);
+				 limits, false);
 		if (!err)
 			err = append_cut(plan, &capacity,
-					 (struct plan_part){run.start, run.end, true},
-					 limits->copy_part, false);
+					 (struct plan_part){run.start, run.end, true}, limits,
+					 false);
 		done = run.end;
 	}
 	if (!err)
-		err = append_cut(plan, &capacity, (struct plan_part){done, size, false},
-				 limits->part, true);
+		err = append_cut(plan, &capacity, (struct plan_part){done, size, false}, limits,
+				 true);
 	if (err)
 		plan_free(plan);
 	return err;
 }
 
-int plan_create(struct plan *plan, uint64_t size, uint64_t base_size,
+int plan_create(struct plan *plan, const struct sizes *sizes, uint64_t size, uint64_t base_size,
 		const struct extent_set *changed, uint64_t part_size)
 {
 	/* Room below PART_MAX for what a cut leaves over. */
-	const uint64_t part_max = PART_MAX - PART_MIN;
-	uint64_t part = least(plan_part_size(size, part_size), part_max);
+	const uint64_t part_max = PART_MAX - sizes->part_min;
+	uint64_t part = least(plan_part_size(sizes, size, part_size), part_max);
+	uint64_t copy_part = greatest(sizes->copy_part, size_of_one(sizes, size, COPY_PARTS_MAX));
 	struct limits limits = {
-		.copy_part = least(greatest(COPY_PART, size_of_one(size, COPY_PARTS_MAX)),
-				   part_max),
-		.copy_min = PART_MIN,
+		.part_min = sizes->part_min,
+		.copy_part = least(copy_part, part_max),
+		.copy_min = sizes->part_min,
 	};
 
 	*plan = (struct plan){NULL, 0};

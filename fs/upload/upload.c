@@ -7,11 +7,6 @@
 
 #include "common/log.h"
 
-/* CopyObject API page: objects up to 5 GB. */
-#define COPY_SINGLE_MAX PART_MAX
-/* Several side by side, and each within its deadline. */
-#define COPY_PART (UINT64_C(512) << 20)
-
 /* Who publishes tries again by itself, and tells meanwhile that it has failed. */
 #define DEADLINE_SMALL_PUT (15 * NSEC_PER_SEC)
 
@@ -28,8 +23,6 @@ void uploader_init(struct uploader *uploader, struct env *env, uint64_t part_siz
 		.env = env,
 		.part_size = part_size,
 		.width = width,
-		.copy_single_max = COPY_SINGLE_MAX,
-		.copy_part = COPY_PART,
 		.next_intent = next_intent,
 		.reserved_intents = next_intent,
 	};
@@ -86,8 +79,9 @@ struct os_condition upload_condition(const struct upload_job *job, bool supporte
 int upload_plan(const struct uploader *uploader, uint64_t size, uint64_t base_len,
 		const struct extent_set *changed, struct plan *plan)
 {
-	if (size > UPLOAD_SINGLE_MAX)
-		return plan_create(plan, size, base_len, changed, uploader->part_size);
+	if (size > uploader->env->sizes->put_max)
+		return plan_create(plan, uploader->env->sizes, size, base_len, changed,
+				   uploader->part_size);
 	plan->count = 1;
 	plan->parts = calloc(1, sizeof(*plan->parts));
 	if (!plan->parts)
@@ -168,7 +162,7 @@ static bool must_look_first(const struct uploader *uploader, const struct upload
 static bool attempt(struct uploader *uploader, struct upload_job *job, const struct plan *plan,
 		    struct upload_outcome *outcome, bool look_first)
 {
-	bool single = job->body.len <= UPLOAD_SINGLE_MAX;
+	bool single = job->body.len <= uploader->env->sizes->put_max;
 	bool ambiguous = false;
 	enum remote_state state = REMOTE_BASE;
 
@@ -230,7 +224,8 @@ void upload_run(struct uploader *uploader, const struct upload_job *job,
 			break;
 		/* The copied ranges have gone with the base; the caller must make them ready first.
 		 */
-		if (job->base_len > 0 && now.base_len == 0 && job->body.len > UPLOAD_SINGLE_MAX) {
+		if (job->base_len > 0 && now.base_len == 0 &&
+		    job->body.len > uploader->env->sizes->put_max) {
 			outcome->err = -ENOENT;
 			break;
 		}

@@ -33,8 +33,6 @@ struct uploader {
 	unsigned width; /* parts of all uploads side by side */
 	unsigned parts_running;
 	struct wait_queue part_ended;
-	uint64_t copy_single_max,
-		copy_part; /* bytes: larger objects are copied in parts; their size */
 	uint64_t next_intent, reserved_intents;
 	struct list uploads; /* struct multipart.link: those that this process works on */
 	unsigned cleaning;   /* fibers of orphan.h that have not ended what they were started for */
@@ -43,9 +41,6 @@ struct uploader {
 void uploader_init(struct uploader *uploader, struct env *env, uint64_t part_size, unsigned width,
 		   uint64_t next_intent);
 uint64_t uploader_intent_id(struct uploader *uploader);
-
-/* Files up to this many bytes are one PUT. */
-#define UPLOAD_SINGLE_MAX (UINT64_C(16) << 20)
 
 struct upload_job {
 	const char *key;

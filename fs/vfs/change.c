@@ -147,7 +147,7 @@ static int prepare_data(struct inode *inode)
 		return 0;
 	err = inode_open_content(inode);
 	while (!err && !content_is_complete(inode->content) &&
-	       inode->content->size <= CONTENT_SMALL) {
+	       inode->content->size <= inode->vfs->env->sizes->whole_max) {
 		struct content_origin origin = {NULL, inode->etag};
 		char *key;
 

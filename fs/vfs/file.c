@@ -207,7 +207,8 @@ ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t off
 	if (got == -ESTALE && !handle->served && !inode_is_local(inode) && inode->parent &&
 	    remote_refresh(inode) == 0)
 		got = read_once(handle, data, len, offset);
-	if (local_disk_is_full((int)got) && cache_give_up(&inode->vfs->cache, CONTENT_AHEAD))
+	if (local_disk_is_full((int)got) &&
+	    cache_give_up(&inode->vfs->cache, inode->vfs->env->sizes->ahead))
 		got = read_once(handle, data, len, offset);
 	if (local_disk_is_full((int)got))
 		got = local_disk_read_past(inode, data, len, offset);

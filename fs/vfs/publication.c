@@ -152,7 +152,7 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	job.early = &early;
 	outcome->err = freeze(inode, key, &job, &body);
 	/* The object will come from a PUT: a late one must not meet an upload that goes on. */
-	if (!outcome->err && early && job.body.len <= UPLOAD_SINGLE_MAX)
+	if (!outcome->err && early && job.body.len <= vfs->env->sizes->put_max)
 		outcome->err = multipart_seal(early);
 	if (outcome->err) {
 		if (early)

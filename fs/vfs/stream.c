@@ -14,7 +14,6 @@
 #include "fs/vfs/inode.h"
 
 enum { STREAM_WIDTH = 4 };
-#define STREAM_AFTER (2 * UPLOAD_SINGLE_MAX)
 
 static int read_blob(void *context, void *data, size_t len, uint64_t offset)
 {
@@ -31,9 +30,10 @@ static int read_blob(void *context, void *data, size_t len, uint64_t offset)
 static bool is_eligible(const struct inode *inode)
 {
 	const struct content *content = inode->content;
+	uint64_t after = inode->vfs->env->sizes->stream_after;
 
 	return !inode->publishing && !inode->stream_failed && inode->parent && !inode->retries &&
-	       !inode->resolve_first && content->size > STREAM_AFTER && content->base_len == 0 &&
+	       !inode->resolve_first && content->size > after && content->base_len == 0 &&
 	       !content->frozen_active && content_is_complete(content);
 }
 
@@ -160,9 +160,11 @@ void stream_drop(struct inode *inode)
 
 static bool can_resume(const struct inode *inode, const struct journal_intent *intent)
 {
+	uint64_t put_max = inode->vfs->env->sizes->put_max;
+
 	return intent->etag[0] && strcmp(inode->put_id, intent->etag) == 0 && inode->parent &&
 	       (inode->dirty & NODE_DIRTY_DATA) && inode->content && !inode->publishing &&
-	       !inode->stream && !inode->stream_pumping && inode->content->size > UPLOAD_SINGLE_MAX;
+	       !inode->stream && !inode->stream_pumping && inode->content->size > put_max;
 }
 
 int stream_resume(struct vfs *vfs, const struct journal_intent *intent)

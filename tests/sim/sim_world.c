@@ -240,6 +240,7 @@ int sim_node_load(struct sim_node *node, struct error *error)
 		.fibers = node->fibers ? node->fibers : node->world->fibers,
 		.disk = &node->disk->disk,
 		.store = &node->store.store,
+		.sizes = &sizes_usual,
 		.random = draw_for_node,
 		.random_context = node,
 	};

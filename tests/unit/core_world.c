@@ -256,6 +256,7 @@ void core_load(struct core_node *node)
 		.executor = node->world->executor,
 		.disk = &node->disk->disk,
 		.store = &node->store,
+		.sizes = &sizes_usual,
 		.random = random_number,
 		.random_context = node,
 	};

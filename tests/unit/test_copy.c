@@ -15,10 +15,12 @@ static const char *const meta_of_source[] = {META_PUT_ID, "0123", "colour", "red
 
 static struct uploader *small_limits(struct core_world *world)
 {
+	static struct sizes small;
 	struct uploader *uploader = vfs_uploader(world->node->vfs);
 
-	uploader->copy_single_max = PART;
-	uploader->copy_part = PART;
+	small = sizes_usual;
+	small.copy_max = small.copy_part = PART;
+	uploader->env->sizes = &small;
 	world->memory->part_size_min = PART;
 	return uploader;
 }

@@ -31,7 +31,7 @@ static void check_plan(const struct plan *plan, uint64_t size, uint64_t base_siz
 
 		assert_true(part->start == position && part->end > part->start);
 		assert_true(len <= PART_MAX);
-		assert_true(len >= PART_MIN || (i + 1 == plan->count && !part->copy));
+		assert_true(len >= sizes_usual.part_min || (i + 1 == plan->count && !part->copy));
 		if (part->copy) {
 			assert_true(part->end <= base_size);
 			assert_false(extent_intersects(changed, part->start, part->end));
@@ -61,7 +61,8 @@ static void part_sizes_grow_so_that_ten_thousand_hold_the_file(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++)
-		assert_true(plan_part_size(cases[i].size, cases[i].part_size) == cases[i].expected);
+		assert_true(plan_part_size(&sizes_usual, cases[i].size, cases[i].part_size) ==
+			    cases[i].expected);
 }
 
 static void new_files_are_cut_into_equal_parts(void **state)
@@ -89,7 +90,8 @@ static void new_files_are_cut_into_equal_parts(void **state)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct plan plan;
 
-		assert_int_equal(plan_create(&plan, cases[i].size, 0, &nothing, 8 * MIB), 0);
+		assert_int_equal(
+			plan_create(&plan, &sizes_usual, cases[i].size, 0, &nothing, 8 * MIB), 0);
 		check_plan(&plan, cases[i].size, 0, &nothing);
 		assert_int_equal(plan.count, cases[i].count);
 		for (size_t part = 0; part + 1 < plan.count; part++)
@@ -170,7 +172,8 @@ static void what_did_not_change_is_copied(void **state)
 					   (uint64_t)(cases[i].changed[j][0] * (double)MIB),
 					   (uint64_t)(cases[i].changed[j][1] * (double)MIB)),
 				0);
-		assert_int_equal(plan_create(&plan, size, base_size, &changed, 8 * MIB), 0);
+		assert_int_equal(
+			plan_create(&plan, &sizes_usual, size, base_size, &changed, 8 * MIB), 0);
 		check_plan(&plan, size, base_size, &changed);
 		describe(&plan, text, sizeof(text));
 		if (cases[i].plan)
@@ -188,9 +191,10 @@ static void files_over_the_limit_of_s3_are_refused(void **state)
 	struct plan plan;
 
 	(void)state;
-	assert_int_equal(plan_create(&plan, 5 * TIB + 1, 0, &nothing, 8 * MIB), -EFBIG);
+	assert_int_equal(plan_create(&plan, &sizes_usual, 5 * TIB + 1, 0, &nothing, 8 * MIB),
+			 -EFBIG);
 	assert_null(plan.parts);
-	assert_int_equal(plan_create(&plan, 5 * TIB, 5 * TIB, &nothing, 8 * MIB), 0);
+	assert_int_equal(plan_create(&plan, &sizes_usual, 5 * TIB, 5 * TIB, &nothing, 8 * MIB), 0);
 	check_plan(&plan, 5 * TIB, 5 * TIB, &nothing);
 	assert_true(plan_upload_bytes(&plan) == 0);
 	plan_free(&plan);
@@ -218,7 +222,8 @@ static void scattered_changes_fit_in_ten_thousand_parts(void **state)
 
 		for (uint64_t at = cases[i].stretch / 2; at < size; at += cases[i].stretch)
 			assert_int_equal(extent_add(&changed, at, at + 1), 0);
-		assert_int_equal(plan_create(&plan, size, size, &changed, 8 * MIB), 0);
+		assert_int_equal(plan_create(&plan, &sizes_usual, size, size, &changed, 8 * MIB),
+				 0);
 		check_plan(&plan, size, size, &changed);
 		assert_true(plan_upload_bytes(&plan) <= cases[i].upload_max);
 		plan_free(&plan);
@@ -256,14 +261,15 @@ static void random_plans_hold_every_limit(void **state)
 
 			assert_int_equal(extent_add(&changed, start, start + len), 0);
 		}
-		assert_int_equal(plan_create(&plan, size, base_size, &changed, part_size), 0);
+		assert_int_equal(
+			plan_create(&plan, &sizes_usual, size, base_size, &changed, part_size), 0);
 		check_plan(&plan, size, base_size, &changed);
 		/* Beside what changed each range costs at most a part and a copy that are too
 		 * small. */
 		dirty = extent_total(&changed);
 		if (base_size < size)
 			dirty += size - base_size;
-		joined = (changed.count + 2) * 2 * PART_MIN;
+		joined = (changed.count + 2) * 2 * sizes_usual.part_min;
 		assert_true(plan_upload_bytes(&plan) <= dirty + joined);
 		plan_free(&plan);
 		extent_set_free(&changed);

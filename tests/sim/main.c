@@ -20,6 +20,7 @@ struct arguments {
 	unsigned stride;
 	unsigned part, parts; /* this process's share */
 	unsigned sample;      /* one of so many pairs */
+	bool large;	      /* with files that go in parts */
 	bool verbose;
 	bool errors; /* instead of crashes */
 	int fault;   /* -1: all */
@@ -39,11 +40,20 @@ enum variant {
 	VARIANTS,
 };
 
+static bool is_large(int operation)
+{
+	return operation >= sim_operation_count(false);
+}
+
 static void build(struct sim_history *history, const int *operations, int count,
 		  enum variant variant)
 {
+	bool large = false;
+
+	for (int i = 0; i < count; i++)
+		large = large || is_large(operations[i]);
 	sim_history_init(history);
-	sim_operations_base(history);
+	sim_operations_base(history, large);
 	for (int i = 0; i < count; i++) {
 		bool open = variant == WITHIN && i + 1 < count && i < STEP_HANDLES;
 
@@ -131,11 +141,12 @@ static bool wanted(const struct arguments *arguments, unsigned number)
 	       mixed / arguments->sample % arguments->parts == arguments->part;
 }
 
-/* All single operations and all pairs, in each mode and variant. */
+/* All single operations and all pairs, in each mode and variant. large: those of which one at least
+ * is of files that go in parts. */
 static void enumerate(struct sim_world *world, const struct arguments *arguments,
 		      struct sim_counts *counts)
 {
-	int operations = sim_operation_count();
+	int operations = sim_operation_count(arguments->large);
 	unsigned number = 0;
 
 	for (int i = 0; i < operations; i++)
@@ -145,6 +156,7 @@ static void enumerate(struct sim_world *world, const struct arguments *arguments
 				int mode = k % MODES, variant = k / MODES;
 
 				if ((j < 0 && (variant == WITHIN || variant == LATER)) ||
+				    (arguments->large && !is_large(i) && !is_large(j)) ||
 				    (arguments->mode >= 0 && arguments->mode != mode) ||
 				    (arguments->variant >= 0 && arguments->variant != variant))
 					continue;
@@ -165,7 +177,8 @@ static void draw_histories(struct sim_world *world, const struct arguments *argu
 		world->random = arguments->seed + i;
 		count = 3 + (int)sim_draw(world, 4);
 		for (int j = 0; j < count; j++)
-			operations[j] = (int)sim_draw(world, (uint64_t)sim_operation_count());
+			operations[j] = (int)sim_draw(
+				world, (uint64_t)sim_operation_count(arguments->large));
 		mode = (int)sim_draw(world, MODES);
 		variant = (int)sim_draw(world, VARIANTS);
 		explore(world, arguments, operations, count, mode, (enum variant)variant, counts);
@@ -183,7 +196,7 @@ static int parse_operations(struct arguments *arguments, char *text)
 		arguments->operations[arguments->count] = sim_operation_find(name);
 		if (arguments->operations[arguments->count++] < 0) {
 			fprintf(stderr, "sim: no operation %s; there are:", name);
-			for (int i = 0; i < sim_operation_count(); i++)
+			for (int i = 0; i < sim_operation_count(true); i++)
 				fprintf(stderr, " %s", sim_operation_name(i));
 			fputc('\n', stderr);
 			return -1;
@@ -212,23 +225,15 @@ static int parse_fault(struct arguments *arguments, const char *name)
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"do", required_argument, NULL, 'd'},
-		{"mode", required_argument, NULL, 'm'},
-		{"variant", required_argument, NULL, 'v'},
-		{"crash", required_argument, NULL, 'c'},
-		{"image", required_argument, NULL, 'i'},
-		{"stride", required_argument, NULL, 's'},
-		{"part", required_argument, NULL, 'p'},
-		{"sample", required_argument, NULL, 'n'},
-		{"verbose", no_argument, NULL, 'V'},
-		{"errors", no_argument, NULL, 'e'},
-		{"fault", required_argument, NULL, 'f'},
-		{"lasting", no_argument, NULL, 'l'},
-		{"nth", required_argument, NULL, 't'},
-		{"random", required_argument, NULL, 'r'},
-		{"seed", required_argument, NULL, 'S'},
-		{"nodes", required_argument, NULL, 'N'},
-		{NULL, 0, NULL, 0},
+		{"do", required_argument, NULL, 'd'},	   {"mode", required_argument, NULL, 'm'},
+		{"variant", required_argument, NULL, 'v'}, {"crash", required_argument, NULL, 'c'},
+		{"image", required_argument, NULL, 'i'},   {"stride", required_argument, NULL, 's'},
+		{"part", required_argument, NULL, 'p'},	   {"sample", required_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'V'},	   {"errors", no_argument, NULL, 'e'},
+		{"fault", required_argument, NULL, 'f'},   {"lasting", no_argument, NULL, 'l'},
+		{"nth", required_argument, NULL, 't'},	   {"random", required_argument, NULL, 'r'},
+		{"seed", required_argument, NULL, 'S'},	   {"nodes", required_argument, NULL, 'N'},
+		{"large", no_argument, NULL, 'L'},	   {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -253,6 +258,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 				return -1;
 			break;
 		case 'V': arguments->verbose = true; break;
+		case 'L': arguments->large = true; break;
 		case 'e': arguments->errors = true; break;
 		case 'f':
 			if (parse_fault(arguments, optarg))
@@ -275,6 +281,7 @@ static const char usage[] =
 	"           [--nodes N [--seed N]]                            runs of one to three nodes\n"
 	"           [--crash N] [--image N] [--stride N]              after crashes, or\n"
 	"           [--errors | --fault NAME [--lasting] [--nth N]]   with failing calls\n"
+	"           [--large]                                         with files that go in parts\n"
 	"           [--sample N] [--part I/N] [--verbose]\n";
 
 int main(int argc, char **argv)

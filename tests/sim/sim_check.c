@@ -68,6 +68,19 @@ struct sim_verdict sim_check_same(const struct sim_tree *one, const struct sim_t
 	return (struct sim_verdict){true, ""};
 }
 
+bool sim_check_known(const struct sim_history *history, const void *data, size_t size)
+{
+	for (int i = 0; i <= history->count; i++)
+		for (int path = 0; path < SIM_PATHS; path++) {
+			const struct sim_entry *entry = &history->trees[i].entries[path];
+
+			if (entry->kind == SIM_FILE && entry->bytes->size == size &&
+			    memcmp(entry->bytes->data, data, size) == 0)
+				return true;
+		}
+	return false;
+}
+
 static bool same_tree(const struct sim_tree *one, const struct sim_tree *other)
 {
 	return sim_check_same(one, other).ok;

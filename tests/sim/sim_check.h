@@ -15,6 +15,8 @@ void sim_verdict_say(struct sim_verdict *verdict, const char *text); /* the firs
  * that was changed after its last fsync may be old or new (fsync=local; docs/semantics.md). */
 struct sim_verdict sim_check(const struct sim_history *history, const struct sim_progress *progress,
 			     const struct sim_tree *found, bool power_loss, bool overwrites);
+/* Are these the bytes of any file at any time of the history? */
+bool sim_check_known(const struct sim_history *history, const void *data, size_t size);
 /* The same tree, seen in two ways. */
 struct sim_verdict sim_check_same(const struct sim_tree *one, const struct sim_tree *other);
 

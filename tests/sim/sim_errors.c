@@ -254,6 +254,8 @@ static void judge(struct run *run)
 
 	if (stray)
 		sim_verdict_say(&run->verdict, "the bucket has a key that nobody made");
+	if (run->world->memory->bucket.upload_count > 0)
+		sim_verdict_say(&run->verdict, "a multipart upload is left");
 	allow_late(run);
 	for (int i = 0; i < run->possible.count && !best.ok; i++) {
 		take_unknown(run, &run->possible.states[i].tree, &bucket);
@@ -315,7 +317,7 @@ static bool run_once(struct run *run)
 {
 	char label[400];
 
-	sim_reset(run->world, run->options->seed);
+	sim_reset(run->world, run->options->seed, &sim_sizes_small);
 	sim_put_base(run->world, run->history);
 	run->node->config.close = run->options->close;
 	run->node->config.fsync = run->options->fsync;

@@ -19,6 +19,7 @@ struct moment {
 	struct memory_bucket bucket;
 	struct sim_flight *flights;
 	struct sim_progress progress;
+	int64_t wall;
 	bool power_lost; /* once already: less may be expected */
 	int depth;
 };
@@ -39,7 +40,8 @@ struct explorer {
 	bool power_lost;
 	int calls, recrash_at;
 	struct moment *recrash;
-	int crash, image; /* of the state at hand */
+	int crash, image;		    /* of the state at hand */
+	char known[SIM_PATHS][OS_ETAG_MAX]; /* of objects that were looked at */
 	struct sim_verdict verdict;
 };
 
@@ -69,6 +71,7 @@ static struct moment *take_moment(struct explorer *explorer, int number)
 	moment->bucket = memory_bucket_copy(&explorer->world->memory->bucket);
 	moment->flights = sim_store_flights(&explorer->node->store);
 	moment->progress = explorer->player.progress;
+	moment->wall = executor_wall(explorer->world->executor);
 	return moment;
 }
 
@@ -88,7 +91,32 @@ static void free_moment(struct moment *moment)
 static bool is_read(unsigned call)
 {
 	return call == SIM_CALLS + OS_HEAD || call == SIM_CALLS + OS_GET ||
-	       call == SIM_CALLS + OS_LIST || call == SIM_CALLS + OS_MPU_LIST;
+	       call == SIM_CALLS + OS_LIST || call == SIM_CALLS + OS_MPU_LIST ||
+	       call == SIM_CALLS + OS_MPU_LIST_PARTS;
+}
+
+/* At all times each object is the file as it was at one moment, whoever looks at it. Overwrites of
+ * a synced file may be lost in part. */
+static void look_at_objects(struct explorer *explorer)
+{
+	const struct memory_bucket *bucket = &explorer->world->memory->bucket;
+	char text[100];
+
+	if (explorer->power_lost && explorer->options->fsync == PUBLISH_LOCAL)
+		return;
+	for (size_t i = 0; i < bucket->object_count && i < SIM_PATHS; i++) {
+		const struct memory_object *object = bucket->objects[i];
+
+		if (strcmp(explorer->known[i], object->etag) == 0)
+			continue;
+		memcpy(explorer->known[i], object->etag, OS_ETAG_MAX);
+		if (sim_check_known(explorer->history, object->data, object->size) ||
+		    object->size == 0)
+			continue;
+		snprintf(text, sizeof(text), "the object %.40s is no version of a file",
+			 object->key);
+		sim_verdict_say(&explorer->verdict, text);
+	}
 }
 
 /* Between two calls that change something a crash leaves the same: those that only ask are no
@@ -99,6 +127,7 @@ static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 	int wanted = explorer->options->only_crash;
 
 	(void)fate;
+	look_at_objects(explorer);
 	if (is_read(call))
 		return 0;
 	if (explorer->recovering) {
@@ -169,6 +198,7 @@ static void judge(struct explorer *explorer, const struct sim_progress *progress
 	const char *stray = sim_tree_from_bucket(&bucket, &explorer->world->memory->bucket, &arena);
 	char text[200];
 
+	look_at_objects(explorer);
 	if (stray) {
 		snprintf(text, sizeof(text), "the bucket has %s", stray);
 		sim_verdict_say(&explorer->verdict, text);
@@ -235,6 +265,7 @@ static void body_of_state(void *argument)
 	explorer->power_lost = moment->power_lost || loss_of(state->image) != SIM_KEEP;
 	memory_bucket_free(&world->memory->bucket);
 	world->memory->bucket = memory_bucket_copy(&moment->bucket);
+	sim_set_wall(world, moment->wall);
 	late = place_flights(explorer, moment, state->image, landings);
 	recover(explorer, moment);
 	for (unsigned i = 0; i < late; i++)
@@ -334,7 +365,7 @@ static void run_history(struct explorer *explorer)
 {
 	struct sim_world *world = explorer->world;
 
-	sim_reset(world, explorer->options->seed);
+	sim_reset(world, explorer->options->seed, &sim_sizes_small);
 	sim_put_base(world, explorer->history);
 	explorer->node->config.close = explorer->options->close;
 	explorer->node->config.fsync = explorer->options->fsync;
@@ -361,7 +392,8 @@ void sim_explore(struct sim_world *world, struct sim_history *history,
 				    .counts = counts};
 	struct moment *moment;
 
-	explorer.player = (struct sim_player){.node = explorer.node, .history = history};
+	explorer.player = (struct sim_player){
+		.node = explorer.node, .history = history, .exact = true};
 	explorer.tail = &explorer.moments;
 	if (options->verbose)
 		print_history(history);

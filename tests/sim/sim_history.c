@@ -165,6 +165,7 @@ static bool apply(struct sim_history *history, struct sim_state *state, int inde
 			return false;
 		entry->kind = SIM_ABSENT;
 		return true;
+	case STEP_READ: return entry->kind == SIM_FILE;
 	case STEP_CHMOD:
 		if (entry->kind == SIM_ABSENT)
 			return false;
@@ -296,8 +297,8 @@ void sim_progress_take(struct sim_progress *progress, const struct sim_history *
 void sim_step_print(const struct sim_history *history, int index, char *out, size_t size)
 {
 	static const char *const names[STEP_KINDS] = {
-		"open",	  "write", "append", "fsync", "close", "truncate", "rename",
-		"unlink", "mkdir", "rmdir",  "chmod", "evict", "sync",	   "pause"};
+		"open",	 "write", "append", "fsync", "close", "truncate", "rename", "unlink",
+		"mkdir", "rmdir", "chmod",  "evict", "sync",  "pause",	  "read"};
 	const struct sim_step *step = &history->steps[index];
 	bool by_handle = step->kind >= STEP_WRITE && step->kind <= STEP_CLOSE;
 

@@ -23,10 +23,11 @@ enum sim_step_kind {
 	STEP_EVICT,    /* all that is clean */
 	STEP_SYNC_DIR, /* fsync of the root */
 	STEP_PAUSE,    /* offset ms: what goes by itself goes */
+	STEP_READ,     /* a part of a file that is not open */
 	STEP_KINDS,
 };
 
-enum { STEPS_MAX = 64, STEP_HANDLES = 2, INODES_MAX = 32 };
+enum { STEPS_MAX = 80, STEP_HANDLES = 2, INODES_MAX = 32 };
 
 struct sim_step {
 	enum sim_step_kind kind;

@@ -275,7 +275,7 @@ static void run_once(struct run *run, uint64_t seed)
 	struct sim_world *world = run->world;
 	char label[80];
 
-	sim_reset(world, seed * 2 + 1);
+	sim_reset(world, seed * 2 + 1, &sim_sizes_small);
 	world->before = at_call;
 	world->trace = run->verbose;
 	run->verdict = (struct sim_verdict){true, ""};

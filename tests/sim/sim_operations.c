@@ -5,7 +5,7 @@
 
 #include "common/check.h"
 
-enum { STEPS_OF_ONE = 4 };
+enum { STEPS_OF_ONE = 5 };
 
 /* Paths by name; a step that ends the list has kind STEP_KINDS. */
 struct named_step {
@@ -29,8 +29,9 @@ struct operation {
 #define ON(kind, path)	    {kind, path, NULL, 0, 0, 0}
 #define AT(kind, path, to)  {kind, path, NULL, 0, to, 0}
 #define RENAME(from, to)    {STEP_RENAME, from, to, 0, 0, 0}
+#define READ(path, at, len) {STEP_READ, path, NULL, 0, at, len}
 
-static const struct operation operations[] = {
+static const struct operation small_operations[] = {
 	{"create-n", {OPEN("n")}},
 	{"write-f", {OPEN("f"), WRITE(1000, 3000)}},
 	{"write-n", {OPEN("n"), WRITE(0, 6000)}},
@@ -69,22 +70,55 @@ static const struct operation operations[] = {
 	{"sync", {ON(STEP_SYNC_DIR, "f")}},
 	{"pause", {AT(STEP_PAUSE, "f", 20)}},
 };
+
+/* Of b only ranges are on the node, if anything. */
+static const struct operation large_operations[] = {
+	{"write-b", {OPEN("b"), WRITE(17000, 3000)}},
+	{"write-b-ends", {OPEN("b"), WRITE(28000, 2500), WRITE(100, 50)}},
+	{"fsync-b", {OPEN("b"), WRITE(9000, 500), FSYNC, WRITE(21000, 600)}},
+	{"append-b", {OPEN("b"), APPEND(700)}},
+	{"write-hole-b", {OPEN("b"), WRITE(36000, 10)}},
+	{"rewrite-b", {OPEN_EMPTY("b"), WRITE(0, 15000)}},
+	{"truncate-b", {AT(STEP_TRUNCATE, "b", 21000)}},
+	{"truncate-b-small", {AT(STEP_TRUNCATE, "b", 3000)}},
+	{"empty-b", {AT(STEP_TRUNCATE, "b", 0)}},
+	{"grow-b", {AT(STEP_TRUNCATE, "b", 39000)}},
+	{"read-b", {READ("b", 12000, 100)}},
+	{"read-b-end", {READ("b", 29000, 1000)}},
+	{"rename-b-n", {RENAME("b", "n")}},
+	{"rename-n-b", {RENAME("n", "b")}},
+	{"unlink-b", {ON(STEP_UNLINK, "b")}},
+	{"chmod-b", {AT(STEP_CHMOD, "b", 0600)}},
+	{"write-large-n", {OPEN("n"), WRITE(0, 14000)}},
+	{"stream-n", {OPEN("n"), WRITE(0, 16000), WRITE(16000, 9000), WRITE(25000, 9000)}},
+	{"stream-back-n", {OPEN("n"), WRITE(0, 26000), WRITE(26000, 3000), WRITE(6000, 100)}},
+	{"stream-fsync-n", {OPEN("n"), WRITE(0, 26000), WRITE(26000, 300), FSYNC, WRITE(26300, 6000)}},
+};
 /* clang-format on */
 
-int sim_operation_count(void)
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+static const struct operation *operation_at(int number)
 {
-	return (int)(sizeof(operations) / sizeof(operations[0]));
+	return number < COUNT(small_operations)
+		       ? &small_operations[number]
+		       : &large_operations[number - COUNT(small_operations)];
+}
+
+int sim_operation_count(bool large)
+{
+	return COUNT(small_operations) + (large ? COUNT(large_operations) : 0);
 }
 
 const char *sim_operation_name(int operation)
 {
-	return operations[operation].name;
+	return operation_at(operation)->name;
 }
 
 int sim_operation_find(const char *name)
 {
-	for (int i = 0; i < sim_operation_count(); i++)
-		if (strcmp(operations[i].name, name) == 0)
+	for (int i = 0; i < sim_operation_count(true); i++)
+		if (strcmp(sim_operation_name(i), name) == 0)
 			return i;
 	return -1;
 }
@@ -100,17 +134,19 @@ static void put_file(struct sim_history *history, const char *name, size_t size,
 				    sim_bytes_new(&history->arena, data, size)};
 }
 
-void sim_operations_base(struct sim_history *history)
+void sim_operations_base(struct sim_history *history, bool large)
 {
 	put_file(history, "f", 5000, 1);
 	put_file(history, "e", 200, 2);
 	put_file(history, "d/x", 900, 3);
+	if (large)
+		put_file(history, "b", 30000, 4);
 	history->trees[0].entries[sim_path("d")] = (struct sim_entry){SIM_DIRECTORY, 0, 0755, NULL};
 }
 
 void sim_operation_add(struct sim_history *history, int operation, int handle, bool stay_open)
 {
-	const struct named_step *steps = operations[operation].steps;
+	const struct named_step *steps = operation_at(operation)->steps;
 	bool opened = false;
 
 	for (int i = 0; i < STEPS_OF_ONE && (i == 0 || steps[i].path || steps[i].kind); i++) {

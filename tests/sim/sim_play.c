@@ -53,12 +53,13 @@ static int play_open(struct sim_player *player, const struct sim_step *step)
 static int play_write(struct sim_player *player, int index)
 {
 	const struct sim_step *step = &player->history->steps[index];
-	unsigned char data[SIM_FILE_MAX];
+	unsigned char *data = malloc((size_t)step->len);
 	ssize_t got;
 
-	CHECK(step->len <= sizeof(data));
+	CHECK(data != NULL);
 	sim_step_data(player->history, index, data, (size_t)step->len);
 	got = vfs_write(player->handles[step->handle], data, (size_t)step->len, step->offset);
+	free(data);
 	return got < 0 ? (int)got : got == (ssize_t)step->len ? 0 : -EIO;
 }
 
@@ -77,6 +78,46 @@ static int set(struct sim_node *node, int path, struct stat values, unsigned whi
 	int err = find(node, path, &found);
 
 	return err ? err : vfs_setattr(node->vfs, found.st_ino, NULL, &values, which, &found);
+}
+
+static ssize_t read_range(struct sim_node *node, uint64_t ino, void *data, size_t len,
+			  uint64_t offset)
+{
+	struct vfs_handle *handle;
+	bool keep;
+	ssize_t got;
+	int err = vfs_open(node->vfs, caller, ino, O_RDONLY, &handle, &keep);
+
+	if (err)
+		return err;
+	got = vfs_read(handle, data, len, offset);
+	vfs_release(handle);
+	return got;
+}
+
+/* -EUCLEAN: these are not the file's bytes. */
+static int play_read(struct sim_player *player, int index)
+{
+	const struct sim_step *step = &player->history->steps[index];
+	const struct sim_bytes *bytes = player->history->trees[index].entries[step->path].bytes;
+	unsigned char *data = malloc((size_t)step->len);
+	struct stat found;
+	size_t wanted = 0;
+	ssize_t got = find(player->node, step->path, &found);
+
+	CHECK(data != NULL);
+	if (got == 0)
+		got = read_range(player->node, found.st_ino, data, (size_t)step->len, step->offset);
+	if (got >= 0 && player->exact) {
+		if (step->offset < bytes->size)
+			wanted = bytes->size - (size_t)step->offset;
+		if (wanted > step->len)
+			wanted = (size_t)step->len;
+		if ((size_t)got != wanted || memcmp(data, bytes->data + step->offset, wanted) != 0)
+			got = -EUCLEAN;
+	}
+	free(data);
+	return got < 0 ? (int)got : 0;
 }
 
 static int play_mkdir(struct sim_node *node, int path)
@@ -139,6 +180,7 @@ static int play_step(struct sim_player *player, int index)
 	case STEP_CLOSE: return play_close(player, step->handle);
 	case STEP_TRUNCATE: return set(node, step->path, values, VFS_SET_SIZE);
 	case STEP_RENAME: return play_rename(node, step->path, step->other);
+	case STEP_READ: return play_read(player, index);
 	case STEP_UNLINK: return play_remove(node, step->path, false);
 	case STEP_MKDIR: return play_mkdir(node, step->path);
 	case STEP_RMDIR: return play_remove(node, step->path, true);
@@ -190,20 +232,15 @@ void sim_player_end(struct sim_player *player)
 static int read_file(struct sim_node *node, uint64_t ino, struct sim_entry *entry,
 		     struct sim_arena *arena)
 {
-	unsigned char data[SIM_FILE_MAX];
-	struct vfs_handle *handle;
-	bool keep;
+	unsigned char *data = malloc(SIM_FILE_MAX);
 	ssize_t got;
-	int err = vfs_open(node->vfs, caller, ino, O_RDONLY, &handle, &keep);
 
-	if (err)
-		return err;
-	got = vfs_read(handle, data, sizeof(data), 0);
-	vfs_release(handle);
-	if (got < 0)
-		return (int)got;
-	entry->bytes = sim_bytes_new(arena, data, (size_t)got);
-	return 0;
+	CHECK(data != NULL);
+	got = read_range(node, ino, data, SIM_FILE_MAX, 0);
+	if (got >= 0)
+		entry->bytes = sim_bytes_new(arena, data, (size_t)got);
+	free(data);
+	return got < 0 ? (int)got : 0;
 }
 
 static int look_into(struct sim_node *node, uint64_t ino, const char *above, struct sim_tree *tree,

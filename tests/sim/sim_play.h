@@ -13,6 +13,7 @@ struct sim_player {
 	const struct sim_history *history;
 	struct sim_progress progress;
 	struct vfs_handle *handles[STEP_HANDLES];
+	bool exact; /* nothing fails: what is read must be what the history says */
 };
 
 /* Returns what the system call returns. */

@@ -44,6 +44,7 @@ static bool changes_something(enum os_op op)
 	case OS_GET:
 	case OS_LIST:
 	case OS_MPU_LIST:
+	case OS_MPU_LIST_PARTS:
 	case OS_BUCKETS:
 	case OS_BUCKET_HEAD: return false;
 	default: return true;

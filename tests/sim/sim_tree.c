@@ -7,7 +7,7 @@
 #include "common/check.h"
 
 const char *const sim_paths[SIM_PATHS] = {"f", "e",   "n",   "m",   "d", "d/x", "d/y", "d/s",
-					  "k", "k/x", "k/y", "k/s", "s", "d/n", "k/n"};
+					  "k", "k/x", "k/y", "k/s", "s", "d/n", "k/n", "b"};
 
 struct sim_bytes *sim_bytes_new(struct sim_arena *arena, const void *data, size_t size)
 {

@@ -13,7 +13,7 @@
 
 #include "tests/unit/memory_bucket.h"
 
-enum { SIM_PATHS = 15, SIM_FILE_MAX = 20000 };
+enum { SIM_PATHS = 16, SIM_FILE_MAX = 60000 };
 extern const char *const sim_paths[SIM_PATHS];
 
 enum sim_kind { SIM_ABSENT, SIM_FILE, SIM_DIRECTORY };

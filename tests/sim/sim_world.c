@@ -11,7 +11,32 @@
 #include "tests/unit/memory_operations.h"
 
 enum { FIBERS = 512, STACK = 128 << 10, DATABASE_MAX = 1 << 20 };
-#define HANGS (UINT64_C(100000) * NSEC_PER_SEC)
+#define WALL_AT_START (1700000000 * (int64_t)NSEC_PER_SEC)
+#define HANGS	      (UINT64_C(100000) * NSEC_PER_SEC)
+
+const struct sizes sim_sizes_small = {
+	.put_max = 12 << 10,
+	.part_min = 4 << 10,
+	.part_unit = 256,
+	.copy_max = 24 << 10,
+	.copy_part = 12 << 10,
+	.stream_after = 24 << 10,
+	.whole_max = 10 << 10,
+	.range = 8 << 10,
+	.ahead = 16 << 10,
+};
+
+const struct sizes sim_sizes_tiny = {
+	.put_max = 400,
+	.part_min = 128,
+	.part_unit = 16,
+	.copy_max = 1000,
+	.copy_part = 400,
+	.stream_after = 800,
+	.whole_max = 300,
+	.range = 256,
+	.ahead = 512,
+};
 
 uint64_t sim_random(void *context)
 {
@@ -128,7 +153,7 @@ static void node_init(struct sim_world *world, unsigned number)
 		.attr_timeout = NSEC_PER_SEC,
 		.cache_limit = UINT64_C(1) << 30,
 		.dirty_limit = UINT64_C(1) << 29,
-		.part_size = UINT64_C(5) << 20,
+		.part_size = world->sizes->part_min + world->sizes->part_min / 4,
 		.parallel = 32,
 	};
 }
@@ -141,7 +166,7 @@ struct sim_world *sim_world_create(void)
 	log_set_level(getenv("CORE_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
 	if (!getenv("CORE_LOG"))
 		CHECK(log_open("sim", LOG_TARGET_FILE, "/dev/null", LOG_LEVEL_ERROR) == 0);
-	world->virtual = executor_virtual_create(1700000000 * (int64_t)NSEC_PER_SEC);
+	world->virtual = executor_virtual_create(WALL_AT_START);
 	CHECK(world->virtual != NULL);
 	world->executor = executor_virtual_executor(world->virtual);
 	world->fibers = fiber_pool_create(world->executor, FIBERS, STACK);
@@ -149,8 +174,6 @@ struct sim_world *sim_world_create(void)
 	world->memory = objstore_memory_create(world->executor);
 	world->blank = make_blank(world->executor);
 	sim_sqlite_install();
-	for (unsigned i = 0; i < SIM_NODES; i++)
-		node_init(world, i);
 	return world;
 }
 
@@ -174,10 +197,13 @@ void sim_world_destroy(struct sim_world *world)
 	free(world);
 }
 
-void sim_reset(struct sim_world *world, uint64_t seed)
+void sim_reset(struct sim_world *world, uint64_t seed, const struct sizes *sizes)
 {
 	drop_disks(world);
 	world->random = seed;
+	sim_set_wall(world, WALL_AT_START);
+	world->sizes = sizes;
+	world->memory->part_size_min = sizes->part_min;
 	memory_bucket_free(&world->memory->bucket);
 	for (unsigned i = 0; i < SIM_NODES; i++) {
 		node_init(world, i);
@@ -219,6 +245,11 @@ void sim_sleep(struct sim_world *world, uint64_t ns)
 	fiber_sleep_until(executor_monotonic(world->executor) + ns, WAIT_PLAIN);
 }
 
+void sim_set_wall(struct sim_world *world, int64_t wall)
+{
+	executor_virtual_shift_wall(world->virtual, wall - executor_wall(world->executor));
+}
+
 int sim_node_load(struct sim_node *node, struct error *error)
 {
 	char boot_id[32];
@@ -240,7 +271,7 @@ int sim_node_load(struct sim_node *node, struct error *error)
 		.fibers = node->fibers ? node->fibers : node->world->fibers,
 		.disk = &node->disk->disk,
 		.store = &node->store.store,
-		.sizes = &sizes_usual,
+		.sizes = node->world->sizes,
 		.random = draw_for_node,
 		.random_context = node,
 	};

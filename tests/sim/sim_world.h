@@ -36,6 +36,7 @@ struct sim_world {
 	struct executor *executor;
 	struct fiber_pool *fibers;
 	struct objstore_memory *memory;
+	const struct sizes *sizes;
 	struct sim_node nodes[SIM_NODES];
 	uint64_t random;
 	/* Before each change of a disk or of the bucket (call: enum sim_call, or SIM_CALLS + enum
@@ -54,9 +55,12 @@ uint64_t sim_random(void *world); /* for callbacks */
 /* Runs body(argument) in a fiber until it returns; false: it hangs (something waits for ever). */
 bool sim_run(struct sim_world *world, void (*body)(void *argument), void *argument);
 void sim_sleep(struct sim_world *world, uint64_t ns);
+void sim_set_wall(struct sim_world *world, int64_t wall);
 
+/* Files of some KiB are what those of some MiB are to the product; tiny: of some hundred bytes. */
+extern const struct sizes sim_sizes_small, sim_sizes_tiny;
 /* Empties the bucket; every node gets an empty disk and the options that are usual. */
-void sim_reset(struct sim_world *world, uint64_t seed);
+void sim_reset(struct sim_world *world, uint64_t seed, const struct sizes *sizes);
 /* Journal and vfs on what the disk holds. Errors: theirs, with a message. */
 int sim_node_load(struct sim_node *node, struct error *error);
 /* Until nothing is owed. false: it does not get there within limit ns. */

@@ -157,7 +157,7 @@ static int note_intent(struct multipart *multipart, const char *upload_id, const
 	struct journal *journal = multipart->uploader->env->journal;
 	struct journal_intent intent = {multipart->intent, INTENT_MPU, multipart->key, upload_id,
 					etag};
-	int err = journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
+	int err = journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_DURABLE);
 
 	return journal_error(journal) ? 0 : err;
 }

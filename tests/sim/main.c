@@ -310,7 +310,7 @@ int main(int argc, char **argv)
 			arguments.variant < 0 ? AFTER : (enum variant)arguments.variant, &counts);
 	else if (arguments.nodes > 0)
 		sim_nodes(world, arguments.seed, arguments.nodes, arguments.part, arguments.parts,
-			  arguments.verbose, &counts);
+			  arguments.large, arguments.verbose, &counts);
 	else if (arguments.random > 0)
 		draw_histories(world, &arguments, &counts);
 	else

@@ -16,6 +16,11 @@ enum { FIBERS = 128, STACK = 128 << 10 };
 
 /* ---- faults and crashes ---- */
 
+static bool is_of_parts(unsigned call)
+{
+	return call >= SIM_CALLS + OS_MPU_CREATE && call <= SIM_CALLS + OS_MPU_LIST_PARTS;
+}
+
 static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 {
 	static const enum sim_fault faults[] = {FAULT_REQUEST_REFUSED, FAULT_REQUEST_BUSY,
@@ -29,7 +34,8 @@ static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 		return 0;
 	if (mount->dead) {
 		*fate = SIM_LOST;
-		return -EHOSTUNREACH;
+		/* It would look for uploads, and abort them, as long as it lasts: no rest for it. */
+		return is_of_parts(call) ? -EACCES : -EHOSTUNREACH;
 	}
 	if (run->calm || !run_chance(run, run->fault_chance))
 		return 0;
@@ -275,11 +281,12 @@ static void run_once(struct run *run, uint64_t seed)
 	struct sim_world *world = run->world;
 	char label[80];
 
-	sim_reset(world, seed * 2 + 1, &sim_sizes_small);
+	sim_reset(world, seed * 2 + 1, run->large ? &sim_sizes_tiny : &sim_sizes_small);
 	world->before = at_call;
 	world->trace = run->verbose;
 	run->verdict = (struct sim_verdict){true, ""};
-	snprintf(label, sizeof(label), "--nodes 1 --seed %llu", (unsigned long long)seed);
+	snprintf(label, sizeof(label), "--nodes 1 --seed %llu%s", (unsigned long long)seed,
+		 run->large ? " --large" : "");
 	sim_set_where("the program", label);
 	if (!sim_run(world, body, run)) {
 		sim_violation("it hangs", label);
@@ -297,7 +304,7 @@ static void run_once(struct run *run, uint64_t seed)
 }
 
 void sim_nodes(struct sim_world *world, uint64_t first, unsigned count, unsigned part,
-	       unsigned parts, bool verbose, struct sim_counts *counts)
+	       unsigned parts, bool large, bool verbose, struct sim_counts *counts)
 {
 	static struct fiber_pool *pools[MOUNTS_MAX];
 	struct run *run = calloc(1, sizeof(*run));
@@ -312,6 +319,7 @@ void sim_nodes(struct sim_world *world, uint64_t first, unsigned count, unsigned
 		for (int j = 0; j < MOUNTS_MAX; j++)
 			run->mounts[j].fibers = pools[j];
 		run->world = world;
+		run->large = large;
 		run->verbose = verbose;
 		run_once(run, first + i);
 		counts->histories++;

@@ -6,9 +6,10 @@
 
 #include "tests/sim/sim_explore.h"
 
-/* One run for each seed first, first + step, .. below first + count. A violation is printed as the
+/* One run for each seed first, first + step, .. below first + count. large: a file of some hundred
+ * bytes goes in parts, and is changed without being here whole. A violation is printed as the
  * arguments that repeat it. */
 void sim_nodes(struct sim_world *world, uint64_t first, unsigned count, unsigned part,
-	       unsigned parts, bool verbose, struct sim_counts *counts);
+	       unsigned parts, bool large, bool verbose, struct sim_counts *counts);
 
 #endif

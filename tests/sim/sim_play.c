@@ -156,16 +156,6 @@ static int play_rename(struct sim_node *node, int from, int to)
 	return err ? err : vfs_rename(node->vfs, from_parent, from_name, to_parent, to_name, 0);
 }
 
-static void play_evict(struct sim_node *node)
-{
-	struct cache *cache = &node->vfs->cache;
-	uint64_t limit = cache->limit;
-
-	cache->limit = 0;
-	cache_make_room(cache, 0);
-	cache->limit = limit;
-}
-
 static int play_step(struct sim_player *player, int index)
 {
 	const struct sim_step *step = &player->history->steps[index];
@@ -185,7 +175,7 @@ static int play_step(struct sim_player *player, int index)
 	case STEP_MKDIR: return play_mkdir(node, step->path);
 	case STEP_RMDIR: return play_remove(node, step->path, true);
 	case STEP_CHMOD: return set(node, step->path, values, VFS_SET_MODE);
-	case STEP_EVICT: play_evict(node); return 0;
+	case STEP_EVICT: sim_evict(node); return 0;
 	case STEP_SYNC_DIR:
 		return vfs_fsyncdir(node->vfs, VFS_ROOT, env_after(&node->env, 300 * NSEC_PER_SEC));
 	default: sim_sleep(node->world, step->offset * NSEC_PER_MSEC); return 0;

@@ -21,18 +21,23 @@ bool run_chance(struct run *run, unsigned of_thousand)
 	return sim_draw(run->world, 1000) < of_thousand;
 }
 
-/* Which lines each object has now. */
+/* Which lines each object has now, and their levels. */
 static void show(const struct run *run)
 {
 	const struct memory_bucket *bucket = &run->world->memory->bucket;
 
 	for (size_t i = 0; run->verbose && i < bucket->object_count; i++) {
 		const struct memory_object *object = bucket->objects[i];
+		const char *data = (const char *)object->data;
+		struct sim_line line;
 
 		printf("   %s:", object->key);
-		for (size_t at = 0; at + 6 < object->size; at++)
-			if (object->data[at] == 's')
-				printf(" %.5s", (const char *)object->data + at + 1);
+		for (size_t at = 0; at < object->size; at += line.len) {
+			line.len = 1;
+			if (sim_stamp_parse(&run->stamps, data + at, object->size - at, true,
+					    &line))
+				printf(" %u.%u", line.number, line.level);
+		}
 		printf("\n");
 	}
 }
@@ -78,42 +83,128 @@ ssize_t program_read(struct vfs_handle *handle, char *data)
 	return got < 0 ? got : (ssize_t)len;
 }
 
-static int write_all(struct vfs_handle *handle, const char *data, size_t len)
+static int write_all(struct vfs_handle *handle, const char *data, size_t len, uint64_t offset)
 {
-	ssize_t got = vfs_write(handle, data, len, 0);
+	ssize_t got = vfs_write(handle, data, len, offset);
 
 	return got < 0 ? (int)got : (size_t)got == len ? 0 : -EIO;
 }
 
-/* Adds a line. What was acknowledged before the process died is promised. */
-static int change_open(struct mount *mount, struct vfs_handle *handle, bool append, char *data)
+enum change { CHANGE_REWRITE, CHANGE_APPEND, CHANGE_RAISE };
+
+/* What one program does between open and close. */
+struct work {
+	struct mount *mount;
+	struct vfs_handle *handle;
+	char *data;
+	unsigned numbers[2]; /* of its changes */
+	unsigned count;
+};
+
+static void promise(const struct work *work, enum sim_promise promised)
 {
+	for (unsigned i = 0; i < work->count; i++)
+		sim_stamp_promise(&work->mount->run->stamps, work->numbers[i], promised);
+}
+
+/* What was acknowledged before the process died is promised. */
+static int write_change(struct work *work, unsigned number, const char *data, size_t len,
+			uint64_t offset)
+{
+	struct run *run = work->mount->run;
+	int err = write_all(work->handle, data, len, offset);
+
+	if (run->verbose)
+		printf("   line %u, level %u by %s: %d\n", run->stamps.stamps[number].line,
+		       run->stamps.stamps[number].level, work->mount->node.name, err);
+	if (err || work->mount->dead)
+		return err;
+	work->numbers[work->count++] = number;
+	promise(work, STAMP_WRITTEN);
+	return 0;
+}
+
+static bool is_over(const struct mount *mount)
+{
+	return mount->dead || mount->run->stamps.count == STAMPS_MAX;
+}
+
+static int add_line(struct work *work, bool append)
+{
+	struct mount *mount = work->mount;
 	struct run *run = mount->run;
-	const struct vfs_config *config = &mount->node.config;
-	ssize_t len = append ? 0 : program_read(handle, data);
+	ssize_t len = append ? 0 : program_read(work->handle, work->data);
 	unsigned number;
-	int err;
 
 	if (len < 0)
 		return (int)len;
 	if (run_chance(run, 300))
 		sim_sleep(run->world, sim_draw(run->world, 100 * NSEC_PER_MSEC));
-	if (mount->dead || run->stamps.count == STAMPS_MAX)
+	if (is_over(mount))
 		return -ENOTCONN;
 	number = sim_stamp_new(&run->stamps, mount->slot);
-	len += (ssize_t)sim_stamp_line(number, data + len);
-	err = write_all(handle, data, (size_t)len);
-	if (run->verbose)
-		printf("   line %u by %s: %d\n", number, mount->node.name, err);
+	len += (ssize_t)sim_stamp_line(number, 0, work->data + len);
+	return write_change(work, number, work->data, (size_t)len, 0);
+}
+
+/* The first line that has levels, in what a program has read from the middle of a file. */
+static bool find_line(const struct run *run, const char *data, size_t len, bool at_start,
+		      size_t *at, struct sim_line *line)
+{
+	for (*at = 0; *at < len; ++*at) {
+		if (*at == 0 ? !at_start : data[*at - 1] != '\n')
+			continue;
+		if (sim_stamp_parse(&run->stamps, data + *at, len - *at, run->power_lost, line) &&
+		    sim_stamp_line(line->number, 1, (char[STAMP_LINE_MAX]){0}) > 7 &&
+		    line->level + 1 < STAMP_LEVELS)
+			return true;
+	}
+	return false;
+}
+
+/* One line somewhere, of which no more than what is around it is read. */
+static int raise_line(struct work *work)
+{
+	struct mount *mount = work->mount;
+	struct run *run = mount->run;
+	char text[STAMP_LINE_MAX];
+	struct sim_line line;
+	uint64_t size, offset;
+	size_t at;
+	ssize_t len;
+
+	if (vfs_seek(work->handle, 0, true, &size))
+		return 0; /* it is empty */
+	offset = sim_draw(run->world, size);
+	len = vfs_read(work->handle, work->data, (size_t)2 * STAMP_LINE_MAX, offset);
+	if (len < 0)
+		return (int)len;
+	if (is_over(mount))
+		return -ENOTCONN;
+	if (!find_line(run, work->data, (size_t)len, offset == 0, &at, &line))
+		return 0;
+	sim_stamp_line(line.number, line.level + 1, text);
+	return write_change(work, sim_stamp_raise(&run->stamps, mount->slot, &line), text, line.len,
+			    offset + at);
+}
+
+static int change_open(struct work *work, enum change change)
+{
+	struct mount *mount = work->mount;
+	struct run *run = mount->run;
+	const struct vfs_config *config = &mount->node.config;
+	int err = change == CHANGE_RAISE ? raise_line(work)
+					 : add_line(work, change == CHANGE_APPEND);
+
+	if (!err && change == CHANGE_RAISE && run_chance(run, 500))
+		err = raise_line(work);
 	if (err || mount->dead)
 		return err;
-	sim_stamp_promise(&run->stamps, number, STAMP_WRITTEN);
-	if (run_chance(run, 300) && vfs_fsync(handle) == 0 && !mount->dead)
-		sim_stamp_promise(&run->stamps, number,
-				  config->fsync == PUBLISH_S3 ? STAMP_IN_S3 : STAMP_SYNCED);
-	err = vfs_flush(handle);
+	if (run_chance(run, 300) && vfs_fsync(work->handle) == 0 && !mount->dead)
+		promise(work, config->fsync == PUBLISH_S3 ? STAMP_IN_S3 : STAMP_SYNCED);
+	err = vfs_flush(work->handle);
 	if (!err && !mount->dead && config->close == PUBLISH_S3)
-		sim_stamp_promise(&run->stamps, number, STAMP_IN_S3);
+		promise(work, STAMP_IN_S3);
 	return err;
 }
 
@@ -132,29 +223,35 @@ static bool may_return(const struct mount *mount, int err)
 static void change(struct mount *mount)
 {
 	struct run *run = mount->run;
+	static const char *const what[] = {"change", "append", "raise"};
 	int file = (int)sim_draw(run->world, SHARED_FILES);
-	bool append = run_chance(run, 500);
+	enum change kind = run->large		  ? (enum change)sim_draw(run->world, 3)
+			   : run_chance(run, 500) ? CHANGE_APPEND
+						  : CHANGE_REWRITE;
 	uint64_t begin = env_now(&mount->node.env);
-	struct vfs_handle *handle;
-	char text[120], *data;
+	struct work work = {.mount = mount};
+	char text[120];
 	int err;
 
 	if (mount->busy[file])
 		return;
 	mount->busy[file] = true;
-	data = malloc(SHARED_DATA_MAX + STAMP_LINE_MAX);
-	CHECK(data != NULL);
-	err = program_open(mount, names[file], append ? O_WRONLY | O_APPEND : O_RDWR, &handle);
+	if (run->large && run_chance(run, 300))
+		sim_evict(&mount->node);
+	work.data = malloc(SHARED_DATA_MAX + STAMP_LINE_MAX);
+	CHECK(work.data != NULL);
+	err = program_open(mount, names[file], kind == CHANGE_APPEND ? O_WRONLY | O_APPEND : O_RDWR,
+			   &work.handle);
 	if (!err) {
-		err = change_open(mount, handle, append, data);
-		vfs_release(handle);
+		err = change_open(&work, kind);
+		vfs_release(work.handle);
 	}
-	free(data);
+	free(work.data);
 	mount->busy[file] = false;
 	show(run);
 	if (!may_return(mount, err)) {
-		snprintf(text, sizeof(text), "%s of %s gave %s", append ? "append" : "change",
-			 names[file], strerror(-err));
+		snprintf(text, sizeof(text), "%s of %s gave %s", what[kind], names[file],
+			 strerror(-err));
 		sim_verdict_say(&run->verdict, text);
 	}
 	if (!mount->dead && env_now(&mount->node.env) - begin > CALL_MAX * 5)
@@ -213,7 +310,7 @@ static void client_change(struct run *run, struct env *env, char *data)
 	number = sim_stamp_new(&run->stamps, SIM_NODES);
 	body.data = data;
 	body.len = (err ? 0 : get.result.size);
-	body.len += sim_stamp_line(number, data + body.len);
+	body.len += sim_stamp_line(number, 0, data + body.len);
 	put.body = os_source_memory(&body);
 	put.condition.if_none_match_any = err != 0;
 	put.condition.if_match = err ? NULL : get.result.etag;

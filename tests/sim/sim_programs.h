@@ -36,6 +36,7 @@ struct run {
 	struct mount *nodes[SIM_NODES]; /* the living */
 	int node_count;
 	bool client, client_ended;	     /* another S3 client writes as well */
+	bool large;			     /* files go in parts, and are not here whole */
 	unsigned steps;			     /* left, of all programs together */
 	unsigned crash_chance, fault_chance; /* of 1,000 */
 	bool power, power_lost;

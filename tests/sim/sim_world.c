@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "common/log.h"
+#include "fs/vfs/inode.h"
 #include "tests/unit/memory_operations.h"
 
 enum { FIBERS = 512, STACK = 128 << 10, DATABASE_MAX = 1 << 20 };
@@ -308,6 +309,16 @@ bool sim_node_drain(struct sim_node *node, uint64_t limit)
 		sim_sleep(node->world, 100 * NSEC_PER_MSEC);
 	}
 	return true;
+}
+
+void sim_evict(struct sim_node *node)
+{
+	struct cache *cache = &node->vfs->cache;
+	uint64_t limit = cache->limit;
+
+	cache->limit = 0;
+	cache_make_room(cache, 0);
+	cache->limit = limit;
 }
 
 bool sim_wind_down(struct sim_world *world, unsigned own)

@@ -65,6 +65,7 @@ void sim_reset(struct sim_world *world, uint64_t seed, const struct sizes *sizes
 int sim_node_load(struct sim_node *node, struct error *error);
 /* Until nothing is owed. false: it does not get there within limit ns. */
 bool sim_node_drain(struct sim_node *node, uint64_t limit);
+void sim_evict(struct sim_node *node); /* all that is clean */
 /* Until every fiber but those of the caller (own) has ended. */
 bool sim_wind_down(struct sim_world *world, unsigned own);
 /* Quiet before; the disk stays. */

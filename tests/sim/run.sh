@@ -40,17 +40,25 @@ if [ "${2:-}" = quick ]; then
 	explore crashes --sample 60 --stride 3
 	explore random --random 60 --stride 6
 	explore nodes --nodes 300
+	explore large --large --sample 600 --stride 4
+	explore large-nodes --large --nodes 300
 elif [ "${2:-}" = long ]; then
 	explore crashes
 	explore random --random 20000
 	explore errors --errors --sample 4
 	explore nodes --nodes 200000
+	explore large --large
+	explore large-random --large --random 20000
+	explore large-errors --large --errors --sample 8
+	explore large-nodes --large --nodes 100000
 	program=$sim-alloc explore memory --errors --sample 4
 else
 	explore crashes --sample 8 --stride 2
 	explore random --random 400 --stride 6
 	explore errors --errors --sample 100
 	explore nodes --nodes 6000
+	explore large --large --sample 200 --stride 4
+	explore large-nodes --large --nodes 1500
 	program=$sim-alloc explore memory --errors --sample 60
 fi
 cat "$logs"/* | awk '

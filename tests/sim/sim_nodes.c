@@ -34,7 +34,8 @@ static int at_call(struct sim_node *node, unsigned call, enum sim_fate *fate)
 		return 0;
 	if (mount->dead) {
 		*fate = SIM_LOST;
-		/* It would look for uploads, and abort them, as long as it lasts: no rest for it. */
+		/* It would look for uploads, and abort them, as long as it lasts: no rest for it.
+		 */
 		return is_of_parts(call) ? -EACCES : -EHOSTUNREACH;
 	}
 	if (run->calm || !run_chance(run, run->fault_chance))

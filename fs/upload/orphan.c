@@ -189,7 +189,7 @@ static void keep_looking(void *argument)
 	size_t count = sizeof(find_pauses) / sizeof(find_pauses[0]);
 	int found = 0;
 
-	for (size_t i = 0; i < count && found <= 0 && !is_hopeless(found); i++) {
+	for (size_t i = 0; i < count && !is_hopeless(found); i++) {
 		fiber_sleep_until(env_after(env, find_pauses[i] * NSEC_PER_SEC), WAIT_PLAIN);
 		found = orphan_find(orphan->uploader, orphan->key, orphan->since);
 		/* What has been looked for once keeps nobody from unmounting. */

@@ -31,7 +31,8 @@ void orphan_abort_later(struct uploader *uploader, const char *key, const char *
  * many there were, or an error as os_result. */
 int orphan_find(struct uploader *uploader, const char *key, int64_t since);
 /* The same, in a fiber of its own, at once and for some minutes: the server may carry the request
- * out late. intent says so in the journal, and is dropped in the end. */
+ * out late, and one that was found may be that of another such request. intent says so in the
+ * journal, and is dropped in the end. */
 void orphan_find_later(struct uploader *uploader, const char *key, int64_t since, uint64_t intent);
 
 #endif

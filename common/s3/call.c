@@ -20,6 +20,7 @@ static void set_limits(struct s3_call *call)
 	switch (request->op) {
 	case OS_BUCKET_HEAD: seconds = 6; break;
 	case OS_HEAD:
+	case OS_TAGS:
 	case OS_DELETE:
 	case OS_BUCKETS:
 	case OS_MPU_CREATE:

@@ -39,6 +39,7 @@ static enum document_kind kind_of_root(const char *name)
 		{"ListMultipartUploadsResult", DOCUMENT_UPLOADS},
 		{"ListPartsResult", DOCUMENT_PARTS},
 		{"LocationConstraint", DOCUMENT_LOCATION},
+		{"Tagging", DOCUMENT_TAGS},
 	};
 
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
@@ -173,6 +174,8 @@ static int leave_entry(struct os_entry *entry, const char *name, const char *tex
 		return take_part_number(&entry->part_number, text);
 	if (is(name, "ETag"))
 		take_etag(entry->etag, text);
+	else if (is(name, "StorageClass") && !is(text, "STANDARD"))
+		take(entry->storage_class, sizeof(entry->storage_class), text);
 	else if (is(name, "LastModified") || is(name, "Initiated") || is(name, "CreationDate"))
 		parse_iso_time(text, &entry->last_modified);
 	else if (is(name, "Size")) {
@@ -228,6 +231,30 @@ static int leave_result(struct document *document, const char *name, const char 
 	return 0;
 }
 
+/* <TagSet><Tag><Key>..</Key><Value>..</Value></Tag>..</TagSet> */
+static int leave_tag(struct document *document, const char *name, const char *text, unsigned depth)
+{
+	struct buf *tags = &document->tags;
+
+	if (depth == 4 && is(name, "Key"))
+		return set_string(&document->tag_key, text);
+	if (depth == 4 && is(name, "Value"))
+		return set_string(&document->tag_value, text);
+	if (depth != 3 || !is(name, "Tag"))
+		return 0;
+	if (!document->tag_key || !document->tag_value)
+		return -EPROTO;
+	if (tags->len)
+		buf_putc(tags, '&');
+	buf_put_uri(tags, document->tag_key, strlen(document->tag_key), false);
+	buf_putc(tags, '=');
+	buf_put_uri(tags, document->tag_value, strlen(document->tag_value), false);
+	free(document->tag_key);
+	free(document->tag_value);
+	document->tag_key = document->tag_value = NULL;
+	return 0;
+}
+
 static bool is_entry(const char *parent)
 {
 	return is(parent, "Contents") || is(parent, "CommonPrefixes") || is(parent, "Upload") ||
@@ -262,6 +289,7 @@ static int on_leave(void *context, const char *parent, const char *name, char *t
 	case DOCUMENT_UPLOAD_STARTED:
 	case DOCUMENT_UPLOAD_COMPLETED:
 	case DOCUMENT_COPIED: return depth == 2 ? leave_result(document, name, text) : 0;
+	case DOCUMENT_TAGS: return leave_tag(document, name, text, depth);
 	case DOCUMENT_LOCATION:
 		if (depth == 1)
 			take(document->region, sizeof(document->region), text);
@@ -322,6 +350,9 @@ void document_free(struct document *document)
 	free(document->next_token);
 	free(document->key_marker);
 	free(document->upload_id_marker);
+	free(document->tag_key);
+	free(document->tag_value);
+	buf_free(&document->tags);
 	memset(document, 0, sizeof(*document));
 }
 

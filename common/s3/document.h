@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/buf.h"
 #include "common/s3/objstore.h"
 
 enum document_kind {
@@ -22,6 +23,7 @@ enum document_kind {
 	DOCUMENT_UPLOADS,	   /* ListMultipartUploadsResult */
 	DOCUMENT_PARTS,		   /* ListPartsResult */
 	DOCUMENT_LOCATION,	   /* LocationConstraint */
+	DOCUMENT_TAGS,		   /* Tagging */
 };
 
 struct document_error {
@@ -47,6 +49,8 @@ struct document {
 	char *key_marker, *upload_id_marker;
 	unsigned part_marker; /* 0: none */
 	bool truncated, url_encoded;
+	struct buf tags;	   /* as the header OS_TAGGING has them */
+	char *tag_key, *tag_value; /* of the tag that is being read */
 	struct document_error *errors;
 	size_t error_count, error_capacity;
 };

@@ -132,6 +132,7 @@ const char *os_op_name(enum os_op op)
 		[OS_MPU_ABORT] = "AbortMultipartUpload",
 		[OS_MPU_LIST] = "ListMultipartUploads",
 		[OS_MPU_LIST_PARTS] = "ListParts",
+		[OS_TAGS] = "GetObjectTagging",
 		[OS_BUCKETS] = "ListBuckets",
 		[OS_BUCKET_HEAD] = "HeadBucket",
 	};

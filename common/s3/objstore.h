@@ -27,6 +27,7 @@ enum {
 	OS_PART_COUNT_MAX = 10000, /* S3 user guide, "Multipart upload limits" */
 	OS_DELETE_MANY_MAX = 1000, /* DeleteObjects API page */
 	OS_META_BYTES_MAX = 2048,  /* user metadata: names and values; S3 user guide */
+	OS_STORAGE_CLASS_MAX = 24, /* with NUL; PutObject API page */
 };
 
 enum os_op {
@@ -46,9 +47,16 @@ enum os_op {
 	OS_MPU_LIST, /* prefix, token?, max_keys -> uploads of the bucket: entries, next_token */
 	OS_MPU_LIST_PARTS, /* key, upload_id, token?, max_keys -> its parts by number: entries,
 			      next_token */
+	OS_TAGS,	   /* key -> headers: OS_TAGGING, nothing when it has no tags */
 	OS_BUCKETS,	   /* -> entries: the buckets of the account */
 	OS_BUCKET_HEAD,	   /* the bucket answers and we may use it */
 };
+
+/* Tags of an object as a header takes them ("a=1&b=2", percent-encoded). No answer has it but that
+ * of OS_TAGS; HEAD and GET tell how many there are, which is in os_result.headers and never sent.
+ */
+#define OS_TAGGING   "x-amz-tagging"
+#define OS_TAG_COUNT "x-amz-tagging-count"
 
 /* User metadata: names in lower case without "x-amz-meta-". Owns its strings. */
 struct os_meta_item {
@@ -110,6 +118,7 @@ struct os_entry {	 /* of a listing */
 	uint64_t size;
 	int64_t last_modified; /* ns since the epoch; OS_MPU_LIST: when it was begun */
 	bool is_prefix;	       /* a common prefix (ends in the delimiter) */
+	char storage_class[OS_STORAGE_CLASS_MAX]; /* "": STANDARD, or not told */
 };
 
 struct os_result {
@@ -136,7 +145,7 @@ struct os_result {
 	char region[64]; /* OS_BUCKET_HEAD: where the bucket is, "" when not told */
 	struct os_meta meta;
 	/* what a rewrite of the object must keep: x-amz-storage-class, x-amz-server-side-encryption
-	 * (names as sent) */
+	 * .. (names as sent), and OS_TAG_COUNT */
 	struct os_meta headers;
 	char upload_id[OS_UPLOAD_ID_MAX];
 	struct os_entry *entries;
@@ -153,12 +162,14 @@ struct os_request {
 	const char *source_if_match;
 	bool has_range;
 	uint64_t range_first, range_len;
-	const struct os_meta *meta;    /* PUT, COPY (replaces), MPU_CREATE */
-	const struct os_meta *headers; /* further ones (x-amz-storage-class ..); may be NULL */
-	const char *content_type;      /* NULL: application/octet-stream */
-	bool replace_meta;	       /* COPY: metadata from this request instead of the source */
-	struct os_source body;	       /* PUT, MPU_PART */
-	struct os_sink sink;	       /* GET */
+	const struct os_meta *meta; /* PUT, COPY (replaces), MPU_CREATE */
+	/* Further ones, x-amz-storage-class .., as os_result.headers; may be NULL. A COPY that does
+	 * not replace the metadata takes those of it that are the destination's alone. */
+	const struct os_meta *headers;
+	const char *content_type; /* NULL: application/octet-stream */
+	bool replace_meta;	  /* COPY: metadata from this request instead of the source */
+	struct os_source body;	  /* PUT, MPU_PART */
+	struct os_sink sink;	  /* GET */
 	const char *upload_id;
 	unsigned part_number;
 	const struct os_part *parts;

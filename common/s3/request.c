@@ -19,6 +19,7 @@ bool os_op_is_read(enum os_op op)
 	case OS_LIST:
 	case OS_MPU_LIST:
 	case OS_MPU_LIST_PARTS:
+	case OS_TAGS:
 	case OS_BUCKETS:
 	case OS_BUCKET_HEAD: return true;
 	default: return false;
@@ -116,9 +117,25 @@ static void put_attributes(struct s3_message *message, const struct os_request *
 	for (size_t i = 0; request->meta && i < request->meta->count; i++)
 		header_add_prefixed(headers, "x-amz-meta-", request->meta->items[i].name,
 				    request->meta->items[i].value);
-	for (size_t i = 0; request->headers && i < request->headers->count; i++)
-		header_add(headers, request->headers->items[i].name,
-			   request->headers->items[i].value);
+	for (size_t i = 0; request->headers && i < request->headers->count; i++) {
+		const struct os_meta_item *item = &request->headers->items[i];
+
+		if (strcmp(item->name, OS_TAG_COUNT) != 0)
+			header_add(headers, item->name, item->value);
+	}
+}
+
+/* CopyObject API page: what a copy does not take over from its source, whatever becomes of the
+ * metadata. */
+static void put_destination(struct s3_message *message, const struct os_request *request)
+{
+	for (size_t i = 0; request->headers && i < request->headers->count; i++) {
+		const struct os_meta_item *item = &request->headers->items[i];
+
+		if (string_has_prefix(item->name, "x-amz-") &&
+		    strcmp(item->name, OS_TAG_COUNT) != 0)
+			header_add(&message->headers, item->name, item->value);
+	}
 }
 
 static void put_copy_source(struct s3_message *message, const struct os_request *request,
@@ -295,6 +312,8 @@ static int build_copy(struct s3_message *message, const struct os_request *reque
 		   request->replace_meta ? "REPLACE" : "COPY");
 	if (request->replace_meta)
 		put_attributes(message, request);
+	else
+		put_destination(message, request);
 	put_conditions(message, &request->condition, target->unquoted_etags);
 	return 0;
 }
@@ -383,6 +402,10 @@ static int build_op(struct s3_message *message, const struct os_request *request
 		return 0;
 	case OS_MPU_LIST: return build_mpu_list(message, request, why);
 	case OS_MPU_LIST_PARTS: return build_parts_list(message, request);
+	case OS_TAGS:
+		message->method = "GET";
+		put_query(message, "tagging", "");
+		return 0;
 	case OS_BUCKETS: message->method = "GET"; return 0;
 	case OS_BUCKET_HEAD: return build_bucket_head(message, request);
 	}

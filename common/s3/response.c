@@ -205,10 +205,13 @@ static bool is_kept(const struct header_line *line)
 		"x-amz-server-side-encryption",
 		"x-amz-server-side-encryption-aws-kms-key-id",
 		"x-amz-server-side-encryption-bucket-key-enabled",
+		"x-amz-website-redirect-location",
+		OS_TAG_COUNT,
 		"cache-control",
 		"content-disposition",
 		"content-encoding",
 		"content-language",
+		"expires",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -439,6 +442,15 @@ static int read_parts(struct document *document, struct os_result *result)
 	return 0;
 }
 
+static int read_tags(struct document *document, struct os_result *result)
+{
+	if (document->tags.failed)
+		return -ENOMEM;
+	return document->tags.len
+		       ? os_meta_set(&result->headers, OS_TAGGING, buf_str(&document->tags))
+		       : 0;
+}
+
 static int read_listing(const struct os_request *request, struct document *document,
 			struct os_result *result)
 {
@@ -470,6 +482,7 @@ static enum document_kind wanted_kind(enum os_op op)
 	case OS_MPU_COMPLETE: return DOCUMENT_UPLOAD_COMPLETED;
 	case OS_MPU_LIST: return DOCUMENT_UPLOADS;
 	case OS_MPU_LIST_PARTS: return DOCUMENT_PARTS;
+	case OS_TAGS: return DOCUMENT_TAGS;
 	case OS_BUCKETS: return DOCUMENT_BUCKETS;
 	default: return DOCUMENT_UNKNOWN; /* no document */
 	}
@@ -483,6 +496,7 @@ static int read_result(const struct os_request *request, const char *bucket,
 	case OS_LIST:
 	case OS_MPU_LIST: return read_listing(request, document, result);
 	case OS_MPU_LIST_PARTS: return read_parts(document, result);
+	case OS_TAGS: return read_tags(document, result);
 	case OS_BUCKETS: move_entries(document, result); return 0;
 	case OS_BUCKET_HEAD:
 		snprintf(result->region, sizeof(result->region), "%s", hints->region);

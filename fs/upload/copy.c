@@ -75,12 +75,18 @@ static size_t send_parts(struct multipart *multipart, const struct copy_job *job
 static void copy_parts(struct uploader *uploader, const struct copy_job *job,
 		       struct upload_outcome *outcome)
 {
+	const struct os_meta *headers = job->headers;
+	struct os_meta own = OS_META_INIT;
 	struct multipart *multipart;
 	bool ambiguous = false;
 	size_t count;
+	int err = upload_add_tags(uploader, job->source, &headers, &own, outcome);
 
-	if (multipart_begin(uploader, job->target, job->meta, job->headers, job->content_type,
-			    outcome, &multipart))
+	if (!err)
+		err = multipart_begin(uploader, job->target, job->meta, headers, job->content_type,
+				      outcome, &multipart);
+	os_meta_free(&own);
+	if (err)
 		return;
 	count = send_parts(multipart, job, outcome);
 	if (!outcome->err)
@@ -150,11 +156,11 @@ static void make_marker(struct uploader *uploader, const struct copy_job *job,
 {
 	struct os_request head = {.op = OS_HEAD, .key = job->source, .urgent = true};
 	struct os_memory nothing = {"", 0};
+	struct os_meta own = OS_META_INIT;
 	struct os_request put = {
 		.op = OS_PUT,
 		.key = job->target,
 		.body = os_source_memory(&nothing),
-		.headers = job->headers,
 		.deadline = env_after(uploader->env, DEADLINE_BULK),
 	};
 	bool can = job->target_etag && job->target_etag[0] ? uploader->can.put_if_match
@@ -162,6 +168,9 @@ static void make_marker(struct uploader *uploader, const struct copy_job *job,
 
 	env_s3(uploader->env, &head);
 	upload_outcome_from(outcome, &head.result);
+	put.headers = job->replace_meta ? job->headers : &head.result.headers;
+	if (!outcome->err)
+		upload_add_tags(uploader, job->source, &put.headers, &own, outcome);
 	if (!outcome->err) {
 		put.condition = target_condition(job, can);
 		put.meta = job->replace_meta ? job->meta : &head.result.meta;
@@ -170,6 +179,7 @@ static void make_marker(struct uploader *uploader, const struct copy_job *job,
 		upload_outcome_from(outcome, &put.result);
 		os_request_free_result(&put);
 	}
+	os_meta_free(&own);
 	os_request_free_result(&head);
 }
 

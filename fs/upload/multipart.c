@@ -262,11 +262,16 @@ int multipart_begin(struct uploader *uploader, const char *key, const struct os_
 	struct multipart *multipart = multipart_new(uploader, key);
 	int err = multipart ? 0 : -ENOMEM;
 
+	struct os_meta own = OS_META_INIT;
+
 	if (!err && meta)
 		err = os_meta_copy(&multipart->meta, meta);
 	outcome->err = err;
 	if (!err)
+		err = upload_add_tags(uploader, key, &headers, &own, outcome);
+	if (!err)
 		err = create(multipart, headers, content_type, outcome);
+	os_meta_free(&own);
 	if (err && multipart) {
 		multipart_end(multipart, false);
 		return err;

@@ -142,10 +142,15 @@ static void put(struct uploader *uploader, const struct upload_job *job,
 		.urgent = job->body.len <= SMALL_BODY,
 	};
 
-	env_s3(uploader->env, &request);
-	upload_outcome_from(outcome, &request.result);
-	*ambiguous = request.result.ambiguous;
-	os_request_free_result(&request);
+	struct os_meta own = OS_META_INIT;
+
+	if (upload_add_tags(uploader, job->key, &request.headers, &own, outcome) == 0) {
+		env_s3(uploader->env, &request);
+		upload_outcome_from(outcome, &request.result);
+		*ambiguous = request.result.ambiguous;
+		os_request_free_result(&request);
+	}
+	os_meta_free(&own);
 }
 
 /* Where the server has no conditions a HEAD just before is the best there is; the mount's log has

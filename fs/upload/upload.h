@@ -100,6 +100,12 @@ int upload_probe(struct uploader *uploader, const char *prefix, struct os_result
 		 void (*set_unquoted)(void *context, bool unquoted), void *context);
 
 /* internal to fs/upload */
+/* For a request that writes an object anew in the place of the one at key, or makes a copy of that
+ * one without CopyObject: its tags would be lost. When *headers tell that it has any, *headers
+ * becomes own, which has them in place of their number; the caller frees own in any case. Fails
+ * with what GetObjectTagging said, outcome has it; an object that is gone has no tags. */
+int upload_add_tags(struct uploader *uploader, const char *key, const struct os_meta **headers,
+		    struct os_meta *own, struct upload_outcome *outcome);
 bool os_meta_equal(const struct os_meta *a, const struct os_meta *b);
 void upload_outcome_from(struct upload_outcome *outcome, const struct os_result *result);
 void multipart_upload(struct uploader *uploader, const struct upload_job *job,

@@ -154,6 +154,42 @@ static bool compare_listed(struct tree_run *run, struct item *item, const char *
 	return true;
 }
 
+/* A copy gets the bucket's storage class and encryption unless it is told others. The former is in
+ * the listing; the latter is not, but an ETag that changes gives it away: see keep_encryption. */
+static int take_class(const struct os_entry *source, struct copy_job *job, struct os_meta *own)
+{
+	if (!source->storage_class[0])
+		return 0;
+	job->headers = own;
+	return os_meta_set(own, "x-amz-storage-class", source->storage_class);
+}
+
+/* The ETag of an object of one part depends on how it is encrypted (S3 user guide, "Object ETags").
+ * Here the copy has another one and nobody had asked how the source is: if it says so, the copy is
+ * made again. From now on all sources are asked first. */
+static void keep_encryption(struct tree_run *run, struct item *item, struct copy_job *job)
+{
+	struct os_request head = {.op = OS_HEAD, .key = job->source};
+	struct upload_outcome outcome = {0};
+	int err = env_s3(run->env, &head);
+
+	run->etags_change = true;
+	if (err && err != -ENOENT) {
+		fail(run, err, "HEAD of", job->source, head.result.message);
+	} else if (!err && os_meta_get(&head.result.headers, "x-amz-server-side-encryption")) {
+		job->headers = &head.result.headers;
+		job->target_etag = item->etag;
+		copy_run(run->copy->uploader, job, &outcome);
+		if (outcome.err) {
+			fail(run, outcome.err, "copy of", job->source, outcome.message);
+		} else {
+			free(item->etag);
+			item->etag = string_copy(outcome.etag);
+		}
+	}
+	os_request_free_result(&head);
+}
+
 /* Where the copy's ETag will be another one, its metadata must tell it. */
 static bool identify(struct tree_run *run, struct item *item, struct copy_job *job,
 		     struct os_request *head)
@@ -172,6 +208,7 @@ static bool identify(struct tree_run *run, struct item *item, struct copy_job *j
 		return false;
 	refresh(source, &head->result);
 	job->size = source->size;
+	job->headers = &head->result.headers;
 	if (os_meta_get(&head->result.meta, META_PUT_ID))
 		return true;
 	err = add_put_id(&head->result.meta, source->etag);
@@ -183,7 +220,6 @@ static bool identify(struct tree_run *run, struct item *item, struct copy_job *j
 		return true; /* then a crash leaves it under both names */
 	job->replace_meta = true;
 	job->meta = &head->result.meta;
-	job->headers = &head->result.headers;
 	job->content_type = head->result.content_type;
 	return true;
 }
@@ -199,22 +235,27 @@ static bool try_copy(struct tree_run *run, struct item *item, const char *target
 			       .size = source->size,
 			       .source_etag = source->etag,
 			       .target_etag = ""};
-	bool go = identify(run, item, &job, &head);
+	struct os_meta own = OS_META_INIT;
+	bool go = identify(run, item, &job, &head), asked = go && job.headers;
 
+	if (go && !asked && take_class(source, &job, &own)) {
+		fail(run, -ENOMEM, "copy of", source->key, "out of memory");
+		go = false;
+	}
 	if (go) {
 		item->tried = true;
 		copy_run(run->copy->uploader, &job, &outcome);
 	}
-	os_request_free_result(&head);
-	if (!go)
-		return true;
-	if (!outcome.err) {
+	if (go && !outcome.err) {
 		item->fate = FATE_MADE;
 		item->etag = string_copy(outcome.etag);
-		if (strcmp(outcome.etag, source->etag) != 0 && !strchr(source->etag, '-'))
-			run->etags_change = true;
-		return true;
+		if (!asked && strcmp(outcome.etag, source->etag) != 0)
+			keep_encryption(run, item, &job);
 	}
+	os_meta_free(&own);
+	os_request_free_result(&head);
+	if (!go || !outcome.err)
+		return true;
 	/* One of the two is another version, or the reply was lost, perhaps of an earlier attempt.
 	 */
 	if (outcome.err == -ESTALE || outcome.err == -ENOENT || outcome.err == -EBUSY ||

@@ -251,6 +251,43 @@ def test_copies_keep_or_replace_the_metadata(s3, bucket):
     assert (c["ContentType"], c["Metadata"], c["Body"].read() == data) == ("text/c", {"y": "2"}, True)
 
 
+def tags_of(s3, bucket, key):
+    return {tag["Key"]: tag["Value"] for tag in s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]}
+
+
+def test_tags_are_kept_by_copies_and_lost_by_what_is_written_anew(s3, bucket):
+    tags = {"team": "a + b", "empty": ""}
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a", Tagging="team=a%20%2B%20b&empty=")
+    assert (tags_of(s3, bucket, "a"), s3.head_object(Bucket=bucket, Key="a")["TagCount"]) == (tags, 2)
+    source = {"Bucket": bucket, "Key": "a"}
+    s3.copy_object(Bucket=bucket, Key="b", CopySource=source, MetadataDirective="REPLACE", Tagging="x=y")
+    s3.copy_object(Bucket=bucket, Key="c", CopySource=source, TaggingDirective="REPLACE", Tagging="x=y")
+    assert (tags_of(s3, bucket, "b"), tags_of(s3, bucket, "c")) == (tags, {"x": "y"})
+    before = s3.head_object(Bucket=bucket, Key="a")
+    s3.put_object_tagging(Bucket=bucket, Key="a", Tagging={"TagSet": [{"Key": "n", "Value": "1"}]})
+    after = s3.head_object(Bucket=bucket, Key="a")
+    assert (tags_of(s3, bucket, "a"), after["ETag"], after["LastModified"]) == (
+        {"n": "1"}, before["ETag"], before["LastModified"])
+    s3.delete_object_tagging(Bucket=bucket, Key="b")
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    assert (tags_of(s3, bucket, "a"), tags_of(s3, bucket, "b")) == ({}, {})
+    assert "TagCount" not in s3.head_object(Bucket=bucket, Key="a")
+    with Refused(404, "NoSuchKey"):
+        tags_of(s3, bucket, "absent")
+
+
+def test_class_and_encryption_are_the_destinations_own(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a", StorageClass="STANDARD_IA", ServerSideEncryption="aws:kms")
+    source = {"Bucket": bucket, "Key": "a"}
+    s3.copy_object(Bucket=bucket, Key="b", CopySource=source)
+    s3.copy_object(Bucket=bucket, Key="c", CopySource=source, StorageClass="STANDARD_IA",
+                   ServerSideEncryption="aws:kms")
+    heads = [s3.head_object(Bucket=bucket, Key=key) for key in "abc"]
+    assert [(head.get("StorageClass"), head.get("ServerSideEncryption")) for head in heads] == [
+        ("STANDARD_IA", "aws:kms"), (None, None), ("STANDARD_IA", "aws:kms")]
+    assert len({head["ETag"] for head in heads}) == 3  # of what KMS encrypts they are no MD5
+
+
 def test_copies_obey_conditions_of_both_sides(s3, bucket):
     etag = s3.put_object(Bucket=bucket, Key="a", Body=b"a")["ETag"]
     other = s3.put_object(Bucket=bucket, Key="b", Body=b"b")["ETag"]

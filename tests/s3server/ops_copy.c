@@ -56,28 +56,58 @@ struct object *request_copy_source(struct request *request, char **bucket_name, 
 	return object;
 }
 
+/* CopyObject API page: these are the destination's alone, whatever the metadata directive. */
+static bool is_of_destination(const char *name)
+{
+	static const char *const names[] = {
+		"x-amz-storage-class",
+		"x-amz-server-side-encryption",
+		"x-amz-server-side-encryption-aws-kms-key-id",
+		"x-amz-server-side-encryption-bucket-key-enabled",
+		"x-amz-website-redirect-location",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_replace(const struct request *request, const char *directive)
+{
+	const char *value = request_header(request, directive);
+
+	return value && strcasecmp(value, "REPLACE") == 0;
+}
+
 /* The new object shares the source's files. Returns NULL when replied. */
 static struct object *make_copy(struct request *request, const struct object *source)
 {
-	const char *directive = request_header(request, "x-amz-metadata-directive");
-	const char *storage_class = request_header(request, "x-amz-storage-class");
-	struct object *copy = object_create();
+	bool replace = is_replace(request, "x-amz-metadata-directive");
+	struct pairs sent = PAIRS_INIT;
+	struct object *copy;
 
-	if (directive && strcasecmp(directive, "REPLACE") == 0) {
-		if (!request_object_headers(request, &copy->headers)) {
-			object_unref(copy);
-			return NULL;
-		}
-	} else {
-		/* the storage class is not metadata: it is the destination's alone */
-		for (size_t i = 0; i < source->headers.count; i++)
-			if (strcmp(source->headers.items[i].name, "x-amz-storage-class") != 0)
-				pairs_add(&copy->headers, source->headers.items[i].name,
-					  source->headers.items[i].value);
-		if (storage_class && strcmp(storage_class, "STANDARD") != 0)
-			pairs_add(&copy->headers, "x-amz-storage-class", storage_class);
+	if (!request_object_headers(request, &sent)) {
+		pairs_free(&sent);
+		return NULL;
 	}
-	memcpy(copy->etag, source->etag, sizeof(copy->etag));
+	copy = object_create();
+	for (size_t i = 0; i < sent.count; i++)
+		if (replace || is_of_destination(sent.items[i].name))
+			pairs_add(&copy->headers, sent.items[i].name, sent.items[i].value);
+	for (size_t i = 0; i < source->headers.count && !replace; i++)
+		if (!is_of_destination(source->headers.items[i].name))
+			pairs_add(&copy->headers, source->headers.items[i].name,
+				  source->headers.items[i].value);
+	object_set_tags(
+		copy,
+		pairs_get(is_replace(request, "x-amz-tagging-directive") ? &sent : &source->headers,
+			  TAGS_HEADER));
+	pairs_free(&sent);
+	if (headers_hide_md5(&source->headers) || headers_hide_md5(&copy->headers))
+		request_opaque_etag(request, copy->etag);
+	else
+		memcpy(copy->etag, source->etag, sizeof(copy->etag));
 	copy->parts = source->parts;
 	copy->modified = server_now(request->server);
 	object_append_range(copy, source, 0, source->size);
@@ -86,10 +116,8 @@ static struct object *make_copy(struct request *request, const struct object *so
 
 static bool is_pointless(struct request *request, const char *bucket, const char *key)
 {
-	const char *directive = request_header(request, "x-amz-metadata-directive");
-
 	return strcmp(bucket, request->bucket_name) == 0 && strcmp(key, request->key) == 0 &&
-	       !(directive && strcasecmp(directive, "REPLACE") == 0) &&
+	       !is_replace(request, "x-amz-metadata-directive") &&
 	       !request_header(request, "x-amz-storage-class");
 }
 

@@ -55,7 +55,10 @@ static bool is_kept(const char *name)
 		"content-disposition",
 		"x-amz-website-redirect-location",
 		"x-amz-server-side-encryption",
+		"x-amz-server-side-encryption-aws-kms-key-id",
+		"x-amz-server-side-encryption-bucket-key-enabled",
 		"x-amz-storage-class",
+		TAGS_HEADER,
 	};
 
 	if (strncasecmp(name, "x-amz-meta-", 11) == 0)
@@ -125,6 +128,18 @@ bool request_object_headers(struct request *request, struct pairs *out)
 	return false;
 }
 
+bool headers_hide_md5(const struct pairs *headers)
+{
+	const char *encryption = pairs_get(headers, "x-amz-server-side-encryption");
+
+	return encryption && strncmp(encryption, "aws:kms", 7) == 0;
+}
+
+void request_opaque_etag(const struct request *request, char etag[ETAG_MAX])
+{
+	snprintf(etag, ETAG_MAX, "\"%016llx%s\"", (unsigned long long)request->now, request->id);
+}
+
 void request_body_etag(const struct request *request, char etag[ETAG_MAX])
 {
 	char hex[33];
@@ -134,7 +149,7 @@ void request_body_etag(const struct request *request, char etag[ETAG_MAX])
 		snprintf(etag, ETAG_MAX, "\"%s\"", hex);
 		return;
 	}
-	snprintf(etag, ETAG_MAX, "\"%016llx%s\"", (unsigned long long)request->now, request->id);
+	request_opaque_etag(request, etag);
 }
 
 /* Headers of the object, with what presigned URLs may replace (response-content-type ..). */
@@ -146,9 +161,15 @@ static void put_object_headers(struct request *request, const struct object *obj
 		const struct pair *header = &object->headers.items[i];
 		const char *value;
 
+		if (strcmp(header->name, TAGS_HEADER) == 0)
+			continue;
 		snprintf(name, sizeof(name), "response-%.50s", header->name);
 		value = request_query(request, name);
 		reply_header(request, header->name, value ? value : header->value);
+	}
+	if (object_tag_count(object) > 0) {
+		snprintf(name, sizeof(name), "%zu", object_tag_count(object));
+		reply_header(request, "x-amz-tagging-count", name);
 	}
 	format_http_date(modified, object->modified);
 	reply_header(request, "Last-Modified", modified);
@@ -327,7 +348,10 @@ void op_put_object(struct request *request)
 		return;
 	}
 	object->modified = server_now(request->server);
-	request_body_etag(request, etag);
+	if (headers_hide_md5(&object->headers))
+		request_opaque_etag(request, etag);
+	else
+		request_body_etag(request, etag);
 	memcpy(object->etag, etag, sizeof(etag));
 	object_add_extent(object, body_take_blob(&request->body), 0, request->body.size);
 	err = bucket_put(request->bucket, request->key, object, &condition, NULL, &verdict);

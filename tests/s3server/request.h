@@ -107,13 +107,23 @@ void op_complete_multipart_upload(struct request *request);
 void op_abort_multipart_upload(struct request *request);
 void op_list_parts(struct request *request);
 void op_list_multipart_uploads(struct request *request);
+void op_get_object_tagging(struct request *request);
+void op_put_object_tagging(struct request *request);
+void op_delete_object_tagging(struct request *request);
 
 /* Shared by the handlers. */
 /* What is stored with an object and given back, from the request's headers. False: too much
  * metadata, replied. */
 bool request_object_headers(struct request *request, struct pairs *out);
+/* The tags of an object, "a=1&b=2" percent-encoded, are kept in headers under this name. */
+#define TAGS_HEADER "x-amz-tagging"
+void object_set_tags(struct object *object, const char *tags); /* NULL: none */
+size_t object_tag_count(const struct object *object);
 /* partNumber. False: replied. */
 bool request_part_number(struct request *request, unsigned *number);
+/* S3 user guide, "Object ETags": with a KMS key they are no MD5, and a copy has another one. */
+bool headers_hide_md5(const struct pairs *headers);
+void request_opaque_etag(const struct request *request, char etag[ETAG_MAX]);
 /* The ETag of the request's body: MD5, or unique with --fast-etag. */
 void request_body_etag(const struct request *request, char etag[ETAG_MAX]);
 /* The source of a copy, with its conditions checked: a reference, or NULL (replied). */

@@ -22,6 +22,12 @@ const struct operation operations[] = {
 	{"DeleteObjects", "POST", LEVEL_BUCKET, "delete", NULL, BODY_DOCUMENT, false,
 	 op_delete_objects},
 
+	{"GetObjectTagging", "GET", LEVEL_OBJECT, "tagging", NULL, BODY_NONE, false,
+	 op_get_object_tagging},
+	{"PutObjectTagging", "PUT", LEVEL_OBJECT, "tagging", NULL, BODY_DOCUMENT, false,
+	 op_put_object_tagging},
+	{"DeleteObjectTagging", "DELETE", LEVEL_OBJECT, "tagging", NULL, BODY_NONE, false,
+	 op_delete_object_tagging},
 	{"ListParts", "GET", LEVEL_OBJECT, "uploadId", NULL, BODY_NONE, false, op_list_parts},
 	{"GetObject", "GET", LEVEL_OBJECT, NULL, NULL, BODY_NONE, false, op_get_object},
 	{"HeadObject", "HEAD", LEVEL_OBJECT, NULL, NULL, BODY_NONE, false, op_head_object},

@@ -37,6 +37,10 @@ static void describe(struct os_result *result, const struct memory_object *objec
 	result->last_modified = object->last_modified;
 	CHECK(os_meta_copy(&result->meta, &object->meta) == 0);
 	CHECK(os_meta_copy(&result->headers, &object->headers) == 0);
+	if (os_meta_get(&result->headers, OS_TAGGING)) {
+		CHECK(os_meta_set(&result->headers, OS_TAGGING, NULL) == 0);
+		CHECK(os_meta_set(&result->headers, OS_TAG_COUNT, "1") == 0);
+	}
 }
 
 /* Key and metadata of what makes an object (limits: S3 user guide). */
@@ -102,6 +106,15 @@ static void head(struct objstore_memory *memory, struct os_request *request)
 
 	if (object)
 		describe(&request->result, object);
+}
+
+static void tags(struct objstore_memory *memory, struct os_request *request)
+{
+	const struct memory_object *object = find_readable(memory, request);
+	const char *value = object ? os_meta_get(&object->headers, OS_TAGGING) : NULL;
+
+	if (value)
+		CHECK(os_meta_set(&request->result.headers, OS_TAGGING, value) == 0);
 }
 
 static void get(struct objstore_memory *memory, struct os_request *request)
@@ -250,6 +263,9 @@ static void copy(struct objstore_memory *memory, struct os_request *request)
 		like.content_type = source->content_type;
 	}
 	object = memory_object_new(&like);
+	/* x-amz-tagging-directive: COPY is its default, whatever becomes of the metadata. */
+	CHECK(os_meta_set(&object->headers, OS_TAGGING,
+			  os_meta_get(&source->headers, OS_TAGGING)) == 0);
 	memory_object_fill(object, copy_bytes(source->data, source->size), source->size);
 	/* The ETag of a multipart object is not that of its bytes; a copy in one piece has that. */
 	store_object(memory, request, object);
@@ -405,6 +421,7 @@ void memory_execute(struct objstore_memory *memory, struct os_request *request)
 	case OS_MPU_ABORT: upload_abort(memory, request); break;
 	case OS_MPU_LIST: memory_list_uploads(memory, request); break;
 	case OS_MPU_LIST_PARTS: memory_list_parts(memory, request); break;
+	case OS_TAGS: tags(memory, request); break;
 	case OS_BUCKETS: memory_list_buckets(memory, request); break;
 	case OS_BUCKET_HEAD:
 		copy_text(request->result.region, sizeof(request->result.region), "us-east-1");

@@ -101,6 +101,28 @@ static void a_copy_in_parts_takes_new_metadata(struct core_world *world)
 	os_meta_free(&meta);
 }
 
+static void a_copy_in_parts_has_the_tags(struct core_world *world)
+{
+	struct uploader *uploader = small_limits(world);
+	struct upload_outcome outcome;
+	struct copy_job job;
+
+	put_source(world, "from", SIZE);
+	assert_int_equal(os_meta_set(&memory_bucket_find(&world->memory->bucket, "from")->headers,
+				     OS_TAGGING, "a=1"),
+			 0);
+	job = job_for(world, "from", "to");
+	objstore_memory_fail(world->memory, OS_TAGS, 1, -EACCES, FAULT_BEFORE);
+	copy_run(uploader, &job, &outcome);
+	assert_int_equal(outcome.err, -EACCES);
+	core_assert_object(world, "to", NULL);
+	copy_run(uploader, &job, &outcome);
+	assert_int_equal(outcome.err, 0);
+	assert_string_equal(
+		os_meta_get(&objstore_memory_find(world->memory, "to")->headers, OS_TAGGING),
+		"a=1");
+}
+
 static void parts_are_copied_side_by_side(struct core_world *world)
 {
 	struct uploader *uploader = small_limits(world);
@@ -253,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CORE_TEST(a_copy_in_parts_keeps_bytes_and_metadata),
 		CORE_TEST(a_copy_in_parts_takes_new_metadata),
+		CORE_TEST(a_copy_in_parts_has_the_tags),
 		CORE_TEST(parts_are_copied_side_by_side),
 		CORE_TEST(a_copy_in_parts_that_fails_leaves_nothing),
 		CORE_TEST(a_copy_in_parts_that_a_crash_cuts_off_is_aborted),

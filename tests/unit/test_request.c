@@ -19,6 +19,9 @@ static struct os_meta_item kept_items[] = {{"x-amz-storage-class", "STANDARD_IA"
 static const struct os_meta kept = {kept_items, 1};
 static struct os_meta_item evil_items[] = {{"x", "a\r\nx-amz-acl: public-read"}};
 static const struct os_meta evil = {evil_items, 1};
+static struct os_meta_item header_items[] = {
+	{"cache-control", "no-cache"}, {"x-amz-storage-class", "GLACIER"}, {OS_TAG_COUNT, "2"}};
+static const struct os_meta of_object = {header_items, 3};
 static const struct os_part parts[] = {{1, "\"aa\""}, {2, "\"bb\""}};
 static const char *const doomed[] = {"a&b<c>", "d\n", "\xc3\xbc"};
 static const char *const unspeakable[] = {"a\x01"};
@@ -202,6 +205,23 @@ static const struct {
 	 {.op = OS_MPU_LIST_PARTS, .key = "k", .upload_id = "u", .token = "7", .max_keys = 5},
 	 "GET",
 	 "http://127.0.0.1:9000/bkt/k?max-parts=5&part-number-marker=7&uploadId=u",
+	 ""},
+	{&path_style,
+	 {.op = OS_COPY, .key = "to", .source_key = "from", .headers = &of_object},
+	 "PUT",
+	 "http://127.0.0.1:9000/bkt/to",
+	 "x-amz-copy-source: /bkt/from\nx-amz-metadata-directive: COPY\n"
+	 "x-amz-storage-class: GLACIER\n"},
+	{&path_style,
+	 {.op = OS_PUT, .key = "k", .headers = &of_object},
+	 "PUT",
+	 "http://127.0.0.1:9000/bkt/k",
+	 "content-type: application/octet-stream\ncache-control: no-cache\n"
+	 "x-amz-storage-class: GLACIER\n"},
+	{&path_style,
+	 {.op = OS_TAGS, .key = "k"},
+	 "GET",
+	 "http://127.0.0.1:9000/bkt/k?tagging=",
 	 ""},
 	{&path_style, {.op = OS_BUCKETS}, "GET", "http://127.0.0.1:9000/", ""},
 	{&path_style,

@@ -289,6 +289,27 @@ static void parts_of_an_upload_are_listed(void **state)
 	os_request_free_result(&request);
 }
 
+static void tags_come_as_a_header_takes_them(void **state)
+{
+	struct os_request request = {.op = OS_TAGS};
+
+	(void)state;
+	read_reply(&request, 200, "",
+		   "<Tagging><TagSet><Tag><Key>a b</Key><Value>1&amp;2</Value></Tag>"
+		   "<Tag><Value/><Key>c/=</Key></Tag></TagSet></Tagging>");
+	assert_int_equal(request.result.err, 0);
+	assert_string_equal(os_meta_get(&request.result.headers, OS_TAGGING),
+			    "a%20b=1%262&c%2F%3D=");
+	os_request_free_result(&request);
+	read_reply(&request, 200, "", "<Tagging><TagSet/></Tagging>");
+	assert_int_equal(request.result.err, 0);
+	assert_null(os_meta_get(&request.result.headers, OS_TAGGING));
+	read_reply(&request, 200, "",
+		   "<Tagging><TagSet><Tag><Key>a</Key></Tag></TagSet></Tagging>");
+	assert_int_equal(request.result.err, -EPROTO);
+	os_request_free_result(&request);
+}
+
 static void listings_go_on_with_a_token(void **state)
 {
 	struct os_request list = {.op = OS_LIST}, uploads = {.op = OS_MPU_LIST};
@@ -405,6 +426,7 @@ int main(void)
 		cmocka_unit_test(results_of_writes_are_taken),
 		cmocka_unit_test(keys_that_could_not_be_deleted_are_told_one_by_one),
 		cmocka_unit_test(parts_of_an_upload_are_listed),
+		cmocka_unit_test(tags_come_as_a_header_takes_them),
 		cmocka_unit_test(listings_go_on_with_a_token),
 		cmocka_unit_test(the_bucket_must_be_the_one_that_was_meant),
 		cmocka_unit_test(the_region_is_found_wherever_it_is_told),

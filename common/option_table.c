@@ -106,6 +106,13 @@ static const char *check_log(char *value)
 	return "stderr, syslog, or the absolute path of a file";
 }
 
+static const char *check_mime(char *value)
+{
+	if (strcmp(value, "off") == 0 || *value == '/')
+		return NULL;
+	return "off, or the absolute path of a file like /etc/mime.types";
+}
+
 #define AT(field) offsetof(struct options, field)
 
 /* In the order of --help: where the bucket is, who may, the cache, what is promised, limits. */
@@ -145,6 +152,9 @@ const struct option_spec option_table[] = {
 	 "Permissions that objects without a mode lack; without it, 022.", BOTH, AT(umask), NULL},
 	{"dirmask", OPTION_OCTAL, "OCTAL", NULL, 0, 0777, NULL, "S3MOUNT_DIRMASK",
 	 "The same for directories; without it, as umask.", BOTH, AT(dirmask), NULL},
+	{"mime", OPTION_STRING, "FILE", OPTION_MIME_DEFAULT, 0, 0, NULL, "S3MOUNT_MIME",
+	 "Content types of new objects by the extensions of their names; off gives them none.",
+	 BOTH, AT(mime), check_mime},
 	{"cache", OPTION_PATH, "DIR", "/var/cache/s3mount", 0, 0, NULL, "S3MOUNT_CACHE",
 	 "Directory of cache and journal, on a local disk; a crash must not take it away.",
 	 OPTION_IN_MOUNT, AT(cache), check_path},

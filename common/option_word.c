@@ -137,7 +137,6 @@ const struct option_word option_words[] = {
 	{S3FS_WORD("complement_stat")},
 	{S3FS_WORD("compat_dir")},
 	{S3FS_WORD("notsup_compat_dir")},
-	{S3FS_WORD("mime")},
 	{S3FS_WORD("dbglevel")},
 	{S3FS_WORD("curldbg")},
 	{S3FS_WORD("no_time_stamp_msg")},

@@ -25,6 +25,9 @@ enum {
 	OPTION_LIST_BYTES_MAX = 64 * 1024,
 };
 
+/* May be missing: then a few types are known without it. */
+#define OPTION_MIME_DEFAULT "/etc/mime.types"
+
 enum option_type {
 	OPTION_STRING,
 	OPTION_FLAG, /* bare name = true; yes/no/true/false/1/0/on/off accepted */
@@ -63,6 +66,7 @@ enum path_style_mode { PATH_STYLE_AUTO, PATH_STYLE_ON, PATH_STYLE_OFF };
 
 struct options {
 	char *endpoint, *region, *profile, *passwd_file, *prefix, *cache, *log, *ca_file;
+	char *mime;	     /* path of a file, or "off" */
 	int64_t path_style;  /* enum path_style_mode */
 	int64_t cache_size;  /* bytes; 0: half of what the file system has free, at most 64 GiB */
 	int64_t dirty_limit; /* bytes; 0: half of cache_size */

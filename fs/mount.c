@@ -43,6 +43,7 @@ struct mount {
 	struct env env;
 	struct cache_directory cache;
 	struct credentials credentials;
+	struct media_types *media_types; /* NULL: names tell no type */
 	struct s3_config s3;
 	struct vfs *vfs;
 	struct front *front;
@@ -144,6 +145,21 @@ static int open_store(struct mount *mount)
 		.user_agent = "s3mount/" S3MOUNT_VERSION,
 	};
 	return s3_create(&mount->env.store, mount->env.executor, &mount->s3, mount->error);
+}
+
+static int load_media_types(struct mount *mount)
+{
+	const char *path = mount->options->mime;
+	int err;
+
+	if (strcmp(path, "off") == 0)
+		return 0;
+	err = media_types_load(path, &mount->media_types, mount->error);
+	if (err != -ENOENT || strcmp(path, OPTION_MIME_DEFAULT) != 0)
+		return err;
+	*mount->error = (struct error)ERROR_INIT;
+	mount->media_types = media_types_parse(NULL);
+	return mount->media_types ? 0 : error_set(mount->error, -ENOMEM, "out of memory");
 }
 
 /* The bucket answers, and we may list what we are to show. */
@@ -316,6 +332,7 @@ static int create_vfs(struct mount *mount)
 		.part_size = (uint64_t)options->part_size,
 		.parallel = (unsigned)options->parallel,
 		.read_only = mount->read_only,
+		.media_types = mount->media_types,
 		.cache_directory = mount->cache.path,
 	};
 	err = open_core(mount, &config);
@@ -489,6 +506,8 @@ static int prepare(struct mount *mount)
 	if (!err)
 		err = front_check_device(mount->error);
 	if (!err)
+		err = load_media_types(mount);
+	if (!err)
 		err = open_store(mount);
 	if (!err)
 		err = cache_directory_open(&mount->cache, mount->options->cache,
@@ -510,6 +529,7 @@ static bool finish(struct mount *mount)
 	if (mount->env.journal)
 		journal_close(mount->env.journal, clean);
 	credentials_free(&mount->credentials);
+	media_types_free(mount->media_types);
 	cache_directory_close(&mount->cache);
 	if (mount->up)
 		log_info("%s: ended", mount->volume);

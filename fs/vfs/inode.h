@@ -292,6 +292,8 @@ void vfs_report(struct vfs *vfs, const struct inode *inode, int err, const char 
 /* the timer of vfs->pump is set up by vfs_create_instance */
 /* The metadata that goes with the object. Errors: -E2BIG, -ENOMEM. */
 int publish_metadata(struct inode *inode, struct os_meta *meta);
+/* The content type of its object, or what its name or kind tells where it has none yet. */
+const char *publish_content_type(const struct inode *inode);
 /* janitor.c: the key of an attempt whose end nobody saw, which our file does not have any more */
 /* The inode is about to lose its name: should an attempt to publish it be on its way still, its key
  * is watched. */

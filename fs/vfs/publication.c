@@ -26,6 +26,15 @@ int publish_metadata(struct inode *inode, struct os_meta *meta)
 	return err;
 }
 
+const char *publish_content_type(const struct inode *inode)
+{
+	if (inode->content_type && inode->content_type[0])
+		return inode->content_type;
+	return S_ISREG(inode->attributes.mode) && inode->name
+		       ? media_type_of(inode->vfs->config.media_types, inode->name)
+		       : attributes_content_type(inode->attributes.mode);
+}
+
 /* Everything that the upload will read is brought here first. */
 static int make_ready(struct inode *inode, const char *key)
 {
@@ -162,9 +171,7 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 		return;
 	}
 	base = string_copy(inode->etag ? inode->etag : "");
-	type = string_copy(inode->content_type && inode->content_type[0]
-				   ? inode->content_type
-				   : attributes_content_type(inode->attributes.mode));
+	type = string_copy(publish_content_type(inode));
 	job.base_etag = base;
 	job.base_put_id = base_put_id;
 	job.content_type = type;
@@ -196,7 +203,7 @@ static void publish_attributes(struct inode *inode, const char *key, struct uplo
 	struct vfs *vfs = inode->vfs;
 	struct os_meta meta = OS_META_INIT;
 	char *etag = string_copy(inode->etag ? inode->etag : "");
-	char *type = string_copy(inode->content_type);
+	char *type = string_copy(publish_content_type(inode));
 	struct body none = {NULL, {NULL, 0}, NULL};
 	struct copy_job job = {
 		.source = key,

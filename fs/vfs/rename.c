@@ -183,22 +183,66 @@ static int delete_later(struct rename *rename, uint64_t id, const char *ids)
 	return err ? err : -EAGAIN;
 }
 
+/* A type that the old name tells changes with the name; one that somebody chose stays. */
+static const char *type_under_new_name(const struct rename *rename)
+{
+	const struct media_types *types = rename->vfs->config.media_types;
+	const char *type = publish_content_type(rename->source);
+
+	return S_ISREG(rename->source->attributes.mode) &&
+			       strcmp(type, media_type_of(types, rename->source->name)) == 0
+		       ? media_type_of(types, rename->new_name)
+		       : type;
+}
+
+/* What the new object is besides its bytes. A copy of it, as a HEAD may replace the inode's while
+ * the request is under way. */
+struct description {
+	struct os_meta meta, headers;
+	char *content_type;
+};
+
+static int describe(const struct rename *rename, const char *put_id, struct description *out)
+{
+	struct inode *source = rename->source;
+	int err;
+
+	/* Who renames a conflict copy has decided what it is. */
+	os_meta_set(&source->meta, META_CONFLICT, NULL);
+	err = os_meta_copy(&out->meta, &source->meta);
+	if (!err)
+		err = os_meta_set(&out->meta, META_PUT_ID, put_id);
+	if (!err)
+		err = attributes_encode(&source->attributes, &out->meta);
+	if (!err)
+		err = os_meta_copy(&out->headers, &source->headers);
+	out->content_type = string_copy(type_under_new_name(rename));
+	return !err && !out->content_type ? -ENOMEM : err;
+}
+
+static void description_free(struct description *description)
+{
+	os_meta_free(&description->meta);
+	os_meta_free(&description->headers);
+	free(description->content_type);
+	description->content_type = NULL;
+}
+
 /* A file that is in S3: copy, then delete. Pending attributes go along in the copy. */
 static int copy_file(struct rename *rename)
 {
 	struct vfs *vfs = rename->vfs;
 	struct inode *source = rename->source;
 	struct inode *target = rename->target;
-	struct os_meta meta = OS_META_INIT;
+	struct description description = {.content_type = NULL};
 	struct upload_outcome outcome = {0};
 	struct copy_job job = {.source = rename->source_key,
 			       .target = rename->target_key,
 			       .size = source->remote_size,
 			       .source_etag = source->etag ? source->etag : "",
 			       .replace_meta = true,
-			       .meta = &meta,
-			       .headers = &source->headers,
-			       .content_type = source->content_type};
+			       .meta = &description.meta,
+			       .headers = &description.headers};
 	char put_id[PUT_ID_LEN + 1], ids[PUT_ID_LEN + OS_ETAG_MAX];
 	uint64_t intent;
 	int err;
@@ -206,29 +250,25 @@ static int copy_file(struct rename *rename)
 	env_put_id(vfs->env, put_id);
 	snprintf(ids, sizeof(ids), "%s%s", put_id, job.source_etag);
 	job.target_etag = target && target->etag ? target->etag : "";
-	/* Who renames a conflict copy has decided what it is. */
-	os_meta_set(&source->meta, META_CONFLICT, NULL);
-	err = os_meta_copy(&meta, &source->meta);
-	if (!err)
-		err = os_meta_set(&meta, META_PUT_ID, put_id);
-	if (!err)
-		err = attributes_encode(&source->attributes, &meta);
+	err = describe(rename, put_id, &description);
 	if (!err)
 		err = rename_put_intent(rename, INTENT_RENAME_FILE, ids, &intent);
 	if (err) {
-		os_meta_free(&meta);
+		description_free(&description);
 		return err;
 	}
+	job.content_type = description.content_type;
 	copy_run(&vfs->uploader, &job, &outcome);
-	os_meta_free(&meta);
 	err = outcome.err;
 	if (err)
 		vfs_report(vfs, source, err, outcome.message);
 	else
 		err = delete_source_patiently(rename, job.source_etag);
 	/* It may still be made, after we said that it was not. */
-	if (err && outcome.ambiguous && follow_copy(rename, intent, ids))
+	if (err && outcome.ambiguous && follow_copy(rename, intent, ids)) {
+		description_free(&description);
 		return err;
+	}
 	/* Who is told that it failed may go on with the source: only a crash leaves the intent
 	 * behind, and a source that cannot be deleted now. */
 	if (!outcome.err && err && !publish_heals(err) && !job.target_etag[0])
@@ -242,7 +282,11 @@ static int copy_file(struct rename *rename)
 		source->remote_modified = 0;
 		source->confirmed_at = env_now(vfs->env);
 		os_meta_set(&source->meta, META_PUT_ID, put_id);
+		free(source->content_type);
+		source->content_type = description.content_type;
+		description.content_type = NULL;
 	}
+	description_free(&description);
 	return err == -ESTALE || err == -ENOENT ? -EBUSY : err;
 }
 

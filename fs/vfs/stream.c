@@ -72,10 +72,7 @@ static void keep_pumping(void *argument)
 		err = publish_metadata(inode, &meta);
 	if (!err)
 		err = multipart_begin(&inode->vfs->uploader, key, &meta, &inode->headers,
-				      inode->content_type && inode->content_type[0]
-					      ? inode->content_type
-					      : attributes_content_type(inode->attributes.mode),
-				      &outcome, &multipart);
+				      publish_content_type(inode), &outcome, &multipart);
 	os_meta_free(&meta);
 	free(key);
 	/* Published, renamed or cut while the upload was created: it is of no use any more. */

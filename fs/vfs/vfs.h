@@ -16,6 +16,7 @@
 #include "common/options.h"
 #include "fs/env.h"
 #include "fs/upload/upload.h"
+#include "fs/vfs/media_type.h"
 
 #define VFS_ROOT UINT64_C(1)
 
@@ -34,6 +35,7 @@ struct vfs_config {
 	uint64_t cache_limit, dirty_limit, part_size;
 	unsigned parallel;
 	bool read_only;
+	const struct media_types *media_types; /* borrowed; NULL: names tell no type */
 	/* For status alone: */
 	const char *read_only_because; /* NULL: somebody wanted it so */
 	const char *cache_directory;

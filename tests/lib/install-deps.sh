@@ -17,7 +17,7 @@ release=${VERSION_ID:-0}
 
 build="gcc make libc6-dev pkg-config fuse3 libfuse3-dev libcurl4-openssl-dev libxml2-dev libssl-dev
        libsqlite3-dev libmicrohttpd-dev libcjson-dev"
-demo="curl ca-certificates procps"
+demo="curl ca-certificates procps media-types"
 test="libcmocka-dev clang libclang-rt-dev clang-format clang-tidy python3 python3-venv git openssl e2fsprogs attr acl rsync
       iproute2 iptables jq s3fs rclone radosgw ceph-mon ceph-osd ceph-common docker.io docker-registry
       debootstrap busybox-static faketime"

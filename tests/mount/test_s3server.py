@@ -84,7 +84,7 @@ def test_what_is_not_there_says_so(s3, bucket):
     with Refused(501, "NotImplemented"):
         s3.get_bucket_cors(Bucket=bucket)
     with Refused(501, "NotImplemented"):
-        s3.put_object_tagging(Bucket=bucket, Key="key", Tagging={"TagSet": []})
+        s3.put_object_legal_hold(Bucket=bucket, Key="key", LegalHold={"Status": "ON"})
     with Refused(501, "NotImplemented"):
         s3.list_object_versions(Bucket=bucket)
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)

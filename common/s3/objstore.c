@@ -155,3 +155,41 @@ void os_request_free_result(struct os_request *request)
 	free(result->delete_errors);
 	memset(result, 0, sizeof(*result));
 }
+
+/* The character at text (RFC 3629, section 3), or 0 where there is none; *len: its bytes. */
+static uint32_t utf8_character(const unsigned char *text, size_t *len)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	uint32_t character;
+
+	*len = text[0] < 0x80	? 1
+	       : text[0] < 0xc0 ? 0
+	       : text[0] < 0xe0 ? 2
+	       : text[0] < 0xf0 ? 3
+				: 4;
+	if (*len == 0 || text[0] > 0xf4)
+		return 0;
+	character = *len == 1 ? text[0] : text[0] & (0x7fu >> *len);
+	for (size_t i = 1; i < *len; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		character = character << 6 | (text[i] & 0x3fu);
+	}
+	return character < least[*len] ? 0 : character;
+}
+
+bool os_fits_xml(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	size_t len;
+
+	for (; *at; at += len) {
+		uint32_t c = utf8_character(at, &len);
+		bool fits = c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c < 0xd800) ||
+			    (c >= 0xe000 && c <= 0xfffd) || (c >= 0x10000 && c <= 0x10ffff);
+
+		if (!fits)
+			return false;
+	}
+	return true;
+}

@@ -224,6 +224,9 @@ static inline void objstore_destroy(struct objstore *store)
 }
 
 const char *os_op_name(enum os_op op);
+/* DeleteObjects names keys in XML, which knows no other characters (XML 1.0, 2.2, in UTF-8): what
+ * does not fit is deleted by a request of its own. */
+bool os_fits_xml(const char *text);
 /* Frees what the result owns and zeroes it; the request may then be submitted again. */
 void os_request_free_result(struct os_request *request);
 

@@ -183,9 +183,10 @@ static int build_get(struct s3_message *message, const struct os_request *reques
 	return 0;
 }
 
-/* XML 1.0, 2.2: most control characters have no form, not even as a reference. */
 static bool put_xml(struct buf *out, const char *text)
 {
+	if (!os_fits_xml(text))
+		return false;
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
 		switch (*p) {
 		case '<': buf_puts(out, "&lt;"); break;
@@ -195,10 +196,7 @@ static bool put_xml(struct buf *out, const char *text)
 		case '\t':
 		case '\n':
 		case '\r': buf_printf(out, "&#%d;", *p); break;
-		default:
-			if (*p < 0x20)
-				return false;
-			buf_putc(out, (char)*p);
+		default: buf_putc(out, (char)*p);
 		}
 	}
 	return true;
@@ -221,7 +219,7 @@ static int build_delete_many(struct s3_message *message, const struct os_request
 	for (size_t i = 0; i < request->delete_count; i++) {
 		buf_puts(content, "<Object><Key>");
 		if (!put_xml(content, request->delete_keys[i]))
-			return refuse(why, "a key with control characters, which XML cannot hold");
+			return refuse(why, "a key that XML cannot hold");
 		buf_puts(content, "</Key></Object>");
 	}
 	buf_puts(content, "</Delete>");

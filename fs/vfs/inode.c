@@ -110,6 +110,7 @@ static void inode_free(struct inode *inode)
 		map_destroy(inode->directory->children);
 		map_destroy(inode->directory->removed);
 		free(inode->directory->absent);
+		free(inode->directory->unseen);
 		free(inode->directory->order);
 		free(inode->directory);
 	}

@@ -80,6 +80,8 @@ struct directory {
 	/* Names that went while it was: what it says of them is old. NULL: none. */
 	struct map *removed;
 	size_t hidden; /* keys without a file name, as of the last listing */
+	char *unseen;  /* one key that it did not show, scratch objects as well; NULL: there is none
+			*/
 	struct wait_queue listed;
 	struct inode **order; /* as listed, sorted; entries that went are NULL */
 	size_t order_count;

@@ -20,6 +20,7 @@ struct listing {
 	bool marker;   /* the directory's own object was among the keys */
 	bool shadowed; /* a file had the name of a directory */
 	size_t hidden;
+	char *unseen; /* as in struct directory */
 };
 
 static int note_child(struct listing *listing, struct inode *child)
@@ -114,7 +115,9 @@ static int apply_entry(struct listing *listing, const char *prefix, const struct
 	}
 	if (!key_component(prefix, entry->key, &component, &hidden)) {
 		listing->hidden += hidden;
-		return 0;
+		if (!listing->unseen)
+			listing->unseen = string_copy(entry->key);
+		return listing->unseen ? 0 : -ENOMEM;
 	}
 	memcpy(name, component.name, component.len);
 	name[component.len] = '\0';
@@ -287,10 +290,15 @@ static int refresh(struct inode *inode, const char *prefix, bool *again)
 		directory->misses = 0;
 		vfs->hidden += listing.hidden - directory->hidden;
 		if (listing.hidden > directory->hidden)
-			log_warning("%zu keys below \"%s\" have no file name and are not shown",
-				    listing.hidden, prefix);
+			log_warning("%zu keys below \"%s\" have no file name and are not shown, "
+				    "\"%s\" among them",
+				    listing.hidden, prefix, listing.unseen);
 		directory->hidden = listing.hidden;
+		free(directory->unseen);
+		directory->unseen = listing.unseen;
+		listing.unseen = NULL;
 	}
+	free(listing.unseen);
 	free(listing.order);
 	return err;
 }
@@ -429,5 +437,11 @@ int listing_is_empty(struct inode *inode)
 
 	if (err)
 		return err;
-	return map_next(inode->directory->children, &position, NULL, NULL, &value) ? 0 : 1;
+	if (map_next(inode->directory->children, &position, NULL, NULL, &value))
+		return 0;
+	if (inode->directory->unseen)
+		log_warning("\"%s\" looks empty and is not: it holds the key \"%s\", which has no "
+			    "file name; remove it with another client, or rename the directory",
+			    inode->name, inode->directory->unseen);
+	return inode->directory->unseen ? 0 : 1;
 }

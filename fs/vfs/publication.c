@@ -440,8 +440,9 @@ void publish_once(struct inode *inode, struct upload_outcome *outcome)
 		}
 	}
 	if (!outcome->err && inode_is_dirty(inode)) {
+		/* A copy keeps bytes that we may not know, of a link or in a directory's object. */
 		bool body = (inode->dirty & NODE_DIRTY_DATA) || inode->remote != REMOTE_PRESENT ||
-			    !S_ISREG(inode->attributes.mode);
+			    (!S_ISREG(inode->attributes.mode) && inode->remote_size == 0);
 
 		if (body)
 			publish_body(inode, key, outcome);

@@ -361,15 +361,50 @@ static int delete_batch(struct tree_run *run, const char *const *names, size_t c
 	return err;
 }
 
-/* All that can be; the first error. */
-static int delete_names(struct tree_run *run, const char *const *names, size_t count)
+static int delete_one(struct tree_run *run, const char *name)
 {
+	struct os_request request = {
+		.op = OS_DELETE, .key = name, .deadline = env_after(run->env, DEADLINE_BULK)};
+	int err = env_s3(run->env, &request);
+
+	if (err)
+		snprintf(run->message, run->message_size, "deleting %s: %s", name,
+			 request.result.message);
+	os_request_free_result(&request);
+	return err;
+}
+
+/* Those that many fit into one request of come first; returns how many. */
+static size_t sort_by_fit(const char **names, size_t count)
+{
+	size_t fit = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const char *name = names[i];
+
+		if (os_fits_xml(name)) {
+			names[i] = names[fit];
+			names[fit++] = name;
+		}
+	}
+	return fit;
+}
+
+/* All that can be; the first error. */
+static int delete_names(struct tree_run *run, const char **names, size_t count)
+{
+	size_t fit = sort_by_fit(names, count);
 	int first = 0;
 
-	for (size_t at = 0; at < count; at += OS_DELETE_MANY_MAX) {
-		size_t rest = count - at;
+	for (size_t at = 0; at < fit; at += OS_DELETE_MANY_MAX) {
+		size_t rest = fit - at;
 		int err = delete_batch(run, names + at,
 				       rest < OS_DELETE_MANY_MAX ? rest : OS_DELETE_MANY_MAX);
+
+		first = first ? first : err;
+	}
+	for (size_t at = fit; at < count; at++) {
+		int err = delete_one(run, names[at]);
 
 		first = first ? first : err;
 	}

@@ -96,6 +96,40 @@ static void every_operation_has_a_name_of_its_own(void **state)
 	assert_string_equal(os_op_name((enum os_op)(OS_BUCKET_HEAD + 1)), "Unknown");
 }
 
+static void xml_holds_whole_characters_alone(void **state)
+{
+	static const char *const fitting[] = {
+		"",
+		"a/b c\t\n\r~\x7f",
+		"\xc3\xbc",
+		"\xe2\x82\xac\xef\xbf\xbd",
+		"\xf0\x9f\x98\x80",
+		"\xf4\x8f\xbf\xbf",
+	};
+	static const char *const others[] = {
+		"a\x01",
+		"\x1b[0m",
+		"\xff",
+		"\xc3",
+		"\xc3(",
+		"\x80",
+		"\xc0\xaf",
+		"\xe0\x80\xaf",
+		"\xed\xa0\x80" /* surrogate */,
+		"\xef\xbf\xbe",
+		"\xf4\x90\x80\x80",
+		"\xf8\x88\x80\x80\x80",
+		"\xf0\x9f\x98",
+		"x\xe2\x82",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fitting) / sizeof(fitting[0]); i++)
+		assert_true(os_fits_xml(fitting[i]));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_false(os_fits_xml(others[i]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +138,7 @@ int main(void)
 		cmocka_unit_test(a_source_over_memory_gives_exactly_what_is_there),
 		cmocka_unit_test(a_result_is_freed_whole_and_can_be_freed_again),
 		cmocka_unit_test(every_operation_has_a_name_of_its_own),
+		cmocka_unit_test(xml_holds_whole_characters_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

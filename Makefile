@@ -38,10 +38,12 @@ SOURCES := $(sort $(filter-out $(MAINS),$(shell find common fs plugin -name '*.c
 SERVER_SOURCES := $(sort $(wildcard tests/s3server/*.c))
 SIM_SOURCES := $(sort $(wildcard tests/sim/*.c))
 TOOL_SOURCES := $(sort $(wildcard tests/lib/*.c))
+CONFORMANCE_SOURCES := $(sort $(wildcard tests/conformance/*.c))
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 ALL_SOURCES := $(SOURCES) $(wildcard $(MAINS)) $(SERVER_SOURCES) $(TOOL_SOURCES) \
-	$(UNIT_SOURCES) $(UNIT_HELPERS) $(SIM_SOURCES) tests/sim/alloc/alloc.c
+	$(UNIT_SOURCES) $(UNIT_HELPERS) $(SIM_SOURCES) $(CONFORMANCE_SOURCES) \
+	tests/sim/alloc/alloc.c
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 LIBRARY := $(BUILD)/libs3mount.a
@@ -61,7 +63,7 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 ## Build the programs into build/bin (SAN=address,undefined or SAN=thread: with sanitizers)
 all: $(PROGRAMS)
 
-tools: $(TOOLS)
+tools: $(TOOLS) $(BIN)/conformance
 units: $(UNITS)
 
 ## Mount a bucket of an embedded S3 server and do real work in it (installs what is missing)
@@ -187,6 +189,9 @@ $(BIN)/s3server: $(call objects,$(SERVER_SOURCES)) $(LIBRARY)
 	$(call link)
 
 $(TOOLS): $(BIN)/%: $(OBJ)/tests/lib/%.o $(LIBRARY)
+	$(call link)
+
+$(BIN)/conformance: $(call objects,$(CONFORMANCE_SOURCES))
 	$(call link)
 
 $(BIN)/sim: $(call objects,$(SIM_SOURCES)) $(BUILD)/libunit.a $(LIBRARY)

@@ -308,7 +308,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 	 * fs/fuse/inode.c of Linux). */
 	if (!keep_cache)
 		fuse_lowlevel_notify_inval_inode(context->session, ino, -1, 0);
-	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY; /* nothing to publish */
+	/* Where there is nothing to publish. */
+	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY && !(info->flags & O_TRUNC);
 	if (fuse_reply_open(req, info))
 		vfs_release(handle);
 }

@@ -21,6 +21,12 @@ struct vfs_handle {
 	struct read_window window;
 };
 
+/* open(2) empties a file also for who only reads it afterwards. */
+static bool may_change(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
 static struct vfs_handle *handle_new(struct inode *inode, int flags)
 {
 	struct vfs_handle *handle = calloc(1, sizeof(*handle));
@@ -31,7 +37,7 @@ static struct vfs_handle *handle_new(struct inode *inode, int flags)
 	handle->flags = flags;
 	handle->version = inode->version;
 	inode->opens++;
-	if ((flags & O_ACCMODE) != O_RDONLY)
+	if (may_change(flags))
 		inode->writers++;
 	return handle;
 }
@@ -132,18 +138,17 @@ int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
 	     struct vfs_handle **out, bool *keep_cache)
 {
 	struct inode *inode = inode_find(vfs, ino);
-	bool writes = (flags & O_ACCMODE) != O_RDONLY;
 	int err = 0;
 
 	if (!inode)
 		return -ESTALE;
 	if (inode->directory)
 		err = -EISDIR;
-	else if (writes && vfs->config.read_only)
+	else if (may_change(flags) && vfs->config.read_only)
 		err = -EROFS;
 	if (!err)
 		err = revalidate(inode, caller.pid);
-	if (!err && (flags & O_TRUNC) && writes && inode_size(inode) > 0)
+	if (!err && (flags & O_TRUNC) && inode_size(inode) > 0)
 		err = file_truncate(inode, 0);
 	if (!err) {
 		*keep_cache = inode->opened_version == inode->version;
@@ -343,7 +348,7 @@ static int settle(struct inode *inode, enum publish_mode mode, enum journal_leve
 
 int vfs_flush(struct vfs_handle *handle)
 {
-	if ((handle->flags & O_ACCMODE) == O_RDONLY)
+	if (!may_change(handle->flags))
 		return 0;
 	return settle(handle->inode, handle->inode->vfs->config.close, JOURNAL_COMMITTED);
 }
@@ -358,7 +363,7 @@ void vfs_release(struct vfs_handle *handle)
 	struct inode *inode = handle->inode;
 
 	inode->opens--;
-	if ((handle->flags & O_ACCMODE) != O_RDONLY)
+	if (may_change(handle->flags))
 		inode->writers--;
 	if (!inode->parent)
 		inode_orphan(inode);

@@ -9,18 +9,18 @@ from processes import WORK
 class SmallDisk:
     """with SmallDisk(64) as disk: disk.path is a directory on a file system of that many MiB."""
 
-    def __init__(self, mebibytes):
+    def __init__(self, mebibytes, options="relatime"):
         WORK.mkdir(parents=True, exist_ok=True)
         self.base = tempfile.mkdtemp(prefix="disk-", dir=WORK)
         self.image, self.path = os.path.join(self.base, "image"), os.path.join(self.base, "mnt")
-        self.size = mebibytes << 20
+        self.size, self.options = mebibytes << 20, options
 
     def __enter__(self):
         os.mkdir(self.path)
         with open(self.image, "wb") as file:
             file.truncate(self.size)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-F", self.image], check=True)
-        subprocess.run(["mount", "-o", "loop", self.image, self.path], check=True)
+        subprocess.run(["mount", "-o", f"loop,{self.options}", self.image, self.path], check=True)
         return self
 
     def __exit__(self, *exception):

@@ -1,0 +1,33 @@
+"""System calls give on a mount what they give on ext4, but for what docs/semantics.md lists.
+
+tests/conformance does the same calls on both and tells each result in a line of its own.
+"""
+import pytest
+
+import conformance
+from disks import SmallDisk
+
+STEPS = 1500  # of each pass, at least
+LIKE_A_MOUNT = "nodev,nosuid,relatime"
+
+
+@pytest.fixture(scope="module", name="local")
+def fixture_local():
+    """What ext4 gives, by pass."""
+    with SmallDisk(64, LIKE_A_MOUNT) as disk:
+        return {which: conformance.run(disk.path, which) for which in ("root", "user")}
+
+
+@pytest.mark.servers("embedded")
+@pytest.mark.parametrize("close", ["s3", "local"])
+def test_results_are_those_of_ext4(local, bucket, make_mount, close):
+    table = conformance.rows()
+    mount = make_mount(bucket, ["allow_other", f"close={close}"])
+    found = []
+    for which, results in local.items():
+        assert len(results) >= STEPS, f"only {len(results)} steps as {which}"
+        found += [f"as {which}: {line}"
+                  for line in conformance.unexplained(results, conformance.run(mount.path, which), table)]
+    assert not found, "\n".join([f"{len(found)} differences that docs/semantics.md does not list:", *found])
+    unused = [str(row) for row in table if not row.used]
+    assert not unused, "docs/semantics.md lists what does not differ:\n" + "\n".join(unused)

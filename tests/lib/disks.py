@@ -9,17 +9,17 @@ from processes import WORK
 class SmallDisk:
     """with SmallDisk(64) as disk: disk.path is a directory on a file system of that many MiB."""
 
-    def __init__(self, mebibytes, options="relatime"):
+    def __init__(self, mebibytes, options="relatime", block=1024):
         WORK.mkdir(parents=True, exist_ok=True)
         self.base = tempfile.mkdtemp(prefix="disk-", dir=WORK)
         self.image, self.path = os.path.join(self.base, "image"), os.path.join(self.base, "mnt")
-        self.size, self.options = mebibytes << 20, options
+        self.size, self.options, self.block = mebibytes << 20, options, block
 
     def __enter__(self):
         os.mkdir(self.path)
         with open(self.image, "wb") as file:
             file.truncate(self.size)
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-F", self.image], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-b", str(self.block), "-m", "0", "-F", self.image], check=True)
         subprocess.run(["mount", "-o", f"loop,{self.options}", self.image, self.path], check=True)
         return self
 

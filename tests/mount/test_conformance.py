@@ -14,7 +14,7 @@ LIKE_A_MOUNT = "nodev,nosuid,relatime"
 @pytest.fixture(scope="module", name="local")
 def fixture_local():
     """What ext4 gives, by pass."""
-    with SmallDisk(64, LIKE_A_MOUNT) as disk:
+    with SmallDisk(64, LIKE_A_MOUNT, block=4096) as disk:
         return {which: conformance.run(disk.path, which) for which in ("root", "user")}
 
 

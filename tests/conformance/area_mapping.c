@@ -158,6 +158,29 @@ static void kept(const struct run *run)
 	record_value(run, fixture_stat(run, "file").st_size, "size");
 }
 
+/* Through a file that is open for appending: what a mapping holds has its place all the same. */
+static void appender(const struct run *run)
+{
+	int fd = fixture_open(run, "file", "0123456789"), other = fd;
+	char *at, text[16];
+
+	fd = (int)need(run, open("file", O_RDWR | O_APPEND), "open");
+	record(run, map(fd, PROT_READ | PROT_WRITE, MAP_SHARED, 0, &at), "map");
+	if (!at)
+		return;
+	at[1] = 'M';
+	record(run, msync(at, PAGE, MS_SYNC), "msync");
+	record_bytes(run, text, pread(other, text, 16, 0), "by another");
+	record_count(run, write(fd, "end", 3), "append");
+	record_bytes(run, at, 14, "in the mapping after that");
+	at[2] = 'N';
+	record_bytes(run, text, pread(fd, text, 16, 0), "by the same");
+	record_count(run, pwrite(other, "X", 1, 3), "write by another");
+	record_bytes(run, at, 14, "in the mapping then");
+	record(run, munmap(at, PAGE), "munmap");
+	record_bytes(run, text, pread(other, text, 16, 0), "content");
+}
+
 static void execution(const struct run *run)
 {
 	int fd = fixture_open(run, "program", "#!/bin/true\n"), status;
@@ -187,6 +210,7 @@ static const struct conformance_case cases[] = {
 	{"private", private_map, PASS_BOTH},
 	{"behind-the-end", behind_the_end, PASS_BOTH},
 	{"kept", kept, PASS_BOTH},
+	{"appender", appender, PASS_BOTH},
 	{"execution", execution, PASS_BOTH},
 };
 const struct area area_mapping = {"mapping", cases, COUNT(cases)};

@@ -384,6 +384,12 @@ void fiber_interrupt(struct fiber *fiber)
 		fiber->interrupted = true;
 }
 
+void fiber_forget_interrupt(void)
+{
+	CHECK(current);
+	current->interrupted = false;
+}
+
 /* queue may be NULL: only the deadline and an interrupt end it. */
 static int wait_on(struct wait_queue *queue, uint64_t deadline, enum wait_mode mode)
 {

@@ -43,6 +43,8 @@ void fiber_wake(struct fiber *fiber);
 
 /* An interrupt ends the current or next interruptible wait of the fiber with -EINTR. */
 void fiber_interrupt(struct fiber *fiber);
+/* Takes back, in the fiber itself, an interrupt that no wait has taken. */
+void fiber_forget_interrupt(void);
 
 /* Fibers that wait for a condition. The waker changes the state first, then wakes; the woken looks
  * again. */

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fiber.h"
 #include "common/log.h"
 
 static void op_init(void *user, struct fuse_conn_info *connection)
@@ -33,16 +32,27 @@ static void op_init(void *user, struct fuse_conn_info *connection)
 		  connection->proto_minor, connection->capable, connection->want);
 }
 
-static void interrupted(fuse_req_t req, void *fiber)
+static void interrupted(fuse_req_t req, void *interruption)
 {
 	(void)req;
-	fiber_interrupt(fiber);
+	interruption_signal(interruption);
 }
 
 struct operations_context *operation_begin(fuse_req_t req)
 {
-	fuse_req_interrupt_func(req, interrupted, fiber_self());
-	return fuse_req_userdata(req);
+	struct operations_context *context = fuse_req_userdata(req);
+
+	context->interruption->caller = fuse_req_ctx(req)->pid;
+	fuse_req_interrupt_func(req, interrupted, context->interruption);
+	return context;
+}
+
+struct operations_context *operation_begin_interruptible(fuse_req_t req)
+{
+	struct operations_context *context = fuse_req_userdata(req);
+
+	context->interruption->any = true;
+	return operation_begin(req);
 }
 
 /* What programs know: errors of the network and of the protocol are EIO to them; the log has the

@@ -5,6 +5,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include "fs/front/interruption.h"
 #include "fs/front/protocol.h"
 #include "fs/vfs/vfs.h"
 
@@ -18,6 +19,7 @@ struct operations_context {
 	char *read_buffer;
 	size_t read_size;
 	struct protocol_init init;
+	struct interruption *interruption; /* of the request that begins */
 	bool kills_privileges; /* of the request that begins: protocol_kills_privileges */
 	int result; /* of a reply that was an error, until it is in the debug log; else 0 */
 };
@@ -46,8 +48,10 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 struct vfs_caller operation_caller(fuse_req_t req);
-/* Lets the signal that interrupts the caller end this fiber's interruptible waits. */
+/* Lets the signal that kills the caller end this fiber's interruptible waits. */
 struct operations_context *operation_begin(fuse_req_t req);
+/* Lets any signal do so. */
+struct operations_context *operation_begin_interruptible(fuse_req_t req);
 void operation_error(fuse_req_t req, int err); /* replies; err: 0 or a negative errno */
 void operation_entry(const struct operations_context *context, const struct stat *attributes,
 		     struct fuse_entry_param *entry);

@@ -114,7 +114,7 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *argument,
 	      struct fuse_file_info *info, unsigned flags, const void *input, size_t input_size,
 	      size_t output_size)
 {
-	struct operations_context *context = operation_begin(req);
+	struct operations_context *context = operation_begin_interruptible(req);
 	struct buf json = BUF_INIT;
 
 	(void)argument;

@@ -78,13 +78,12 @@ static void look(struct front *front, const struct fuse_buf *buf)
 
 /* The hook of the debug log. Requests run interleaved, but between a reply and the end of its
  * request nothing else does: so the result is of this one. */
-static void process(struct front *front, const struct fuse_buf *buf)
+static void process_logged(struct front *front, const struct fuse_buf *buf)
 {
 	struct executor *executor = loop_executor(front->loop);
 	char what[TRACE_BYTES];
 	uint64_t begun;
 
-	look(front, buf);
 	if (!log_enabled(LOG_LEVEL_DEBUG)) {
 		fuse_session_process_buf(front->session, buf);
 		return;
@@ -96,6 +95,17 @@ static void process(struct front *front, const struct fuse_buf *buf)
 		  front->context.result ? strerror(-front->context.result) : "ok",
 		  (unsigned long long)((executor_monotonic(executor) - begun) / 1000));
 	front->context.result = 0;
+}
+
+static void process(struct front *front, const struct fuse_buf *buf)
+{
+	struct interruption interruption;
+
+	interruption_begin(&interruption, loop_executor(front->loop));
+	front->context.interruption = &interruption;
+	look(front, buf);
+	process_logged(front, buf);
+	interruption_end(&interruption);
 }
 
 /* Reads and answers requests until there is none. When one of them waits, the loop goes on and

@@ -150,7 +150,8 @@ void content_settle_sync(struct content *content)
 
 /* Of what others changed meanwhile, the bytes that were there at the start are durable, each as it
  * was or as it is now: enough for a promise, unless a later sync knows better. */
-static void note_synced(struct content *content, uint64_t epoch, uint64_t size, bool promise)
+static void note_synced(struct content *content, uint64_t epoch, uint64_t size, bool whole,
+			bool promise)
 {
 	bool same = content->epoch == epoch;
 
@@ -160,6 +161,7 @@ static void note_synced(struct content *content, uint64_t epoch, uint64_t size, 
 		size = content->size;
 	if (content->synced_size < size)
 		content->synced_size = size;
+	content->synced_whole = whole;
 	if (same)
 		content->synced_epoch = epoch;
 }
@@ -168,6 +170,7 @@ int content_sync(struct content *content, bool promise)
 {
 	struct blob *blob = blob_ref(content->blob);
 	uint64_t epoch = content->epoch, size = content->size, freezes = content->freezes;
+	bool whole = content_is_complete(content);
 	int err = blob_ensure(blob);
 
 	content_ref(content);
@@ -176,7 +179,7 @@ int content_sync(struct content *content, bool promise)
 	if (!err && content->published <= freezes) {
 		content->synced_freezes = freezes;
 		if (content->blob == blob)
-			note_synced(content, epoch, size, promise);
+			note_synced(content, epoch, size, whole, promise);
 		if (promise && (content_is_dirty(content) || content->size == 0))
 			content->promised = true;
 	}

@@ -53,6 +53,7 @@ struct content {
 	/* What of the data file is durable: the first synced_size bytes, while epoch is
 	 * synced_epoch. epoch counts changes but for those that append to a complete file. */
 	uint64_t epoch, synced_epoch, synced_size;
+	bool synced_whole; /* all of those were here when they were synced */
 	/* Somebody was told that it is durable, and it has not been published since: whatever
 	 * happens to it now, this file counts. */
 	bool promised;

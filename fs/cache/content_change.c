@@ -206,6 +206,7 @@ int content_reset(struct content *content)
 	content_drop_retired(content);
 	content->epoch++;
 	content->synced_size = 0; /* of which nothing can be missing */
+	content->synced_whole = true;
 	content->retired = content->blob;
 	content->blob = fresh;
 	content->snapshot = NULL;

@@ -40,6 +40,23 @@ static void note_synced(const struct inode *inode, struct journal_node *node)
 	node->flags |= NODE_SYNCED;
 }
 
+/* What of the data file is the file's. What was fetched after the last sync may be gone after a
+ * power loss, and what was synced counts then: the row goes on to tell it by ranges, as long as the
+ * rest can be fetched again. */
+static void note_content(const struct inode *inode, struct journal_node *node)
+{
+	const struct content *content = inode->content;
+	bool complete = content_is_complete(content);
+	bool fetched = complete && !content->synced_whole;
+
+	node->file_id = content->blob->id;
+	node->base_size = content->base_len;
+	if (!fetched || inode->etag)
+		note_synced(inode, node);
+	if (complete && !(fetched && (node->flags & NODE_SYNCED)))
+		node->flags |= NODE_COMPLETE;
+}
+
 /* There may be an object with put_id that does not have all that is owed: a publication is under
  * way, or the end of one was not seen. */
 static bool is_later(const struct inode *inode)
@@ -50,7 +67,6 @@ static bool is_later(const struct inode *inode)
 
 static uint64_t put_row(struct inode *inode)
 {
-	const struct content *content = inode->content;
 	struct journal_node node = {
 		.ino = inode->ino,
 		.parent = inode->parent ? inode->parent->ino : 0,
@@ -79,13 +95,8 @@ static uint64_t put_row(struct inode *inode)
 		node.flags |= NODE_UNLINKED;
 	if (inode->suspect)
 		node.flags |= NODE_SUSPECT;
-	if (content) {
-		node.file_id = content->blob->id;
-		node.base_size = content->base_len;
-		if (content_is_complete(content))
-			node.flags |= NODE_COMPLETE;
-		note_synced(inode, &node);
-	}
+	if (inode->content)
+		note_content(inode, &node);
 	inode->row_complete = node.flags & NODE_COMPLETE;
 	inode->row_synced = node.flags & NODE_SYNCED;
 	inode->persisted = true;

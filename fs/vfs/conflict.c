@@ -53,6 +53,8 @@ static int leave_base(struct inode *inode, char ranges[RANGES_BYTES])
 		if (!err)
 			err = os_meta_set(&inode->meta, META_VALID, ranges);
 	}
+	if (!err)
+		err = inode_keep_fetched(inode);
 	if (!err && inode->content)
 		inode->content->base_len = 0;
 	return err;

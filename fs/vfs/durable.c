@@ -21,7 +21,7 @@ static uint64_t keep_after(const struct vfs *vfs)
 }
 
 /* Before the row that says so. */
-static int sync_data(struct inode *inode, bool promise)
+int inode_sync_data(struct inode *inode, bool promise)
 {
 	int err = inode->content ? content_sync(inode->content, promise) : 0;
 
@@ -41,7 +41,7 @@ int inode_make_durable(struct inode *inode, enum journal_level level)
 	int err = 0;
 
 	if (level == JOURNAL_DURABLE && inode->content && inode_is_dirty(inode))
-		err = sync_data(inode, true);
+		err = inode_sync_data(inode, true);
 	if (err)
 		return err;
 	if (inode_is_dirty(inode))
@@ -49,6 +49,14 @@ int inode_make_durable(struct inode *inode, enum journal_level level)
 	if (!inode->dirty_sequence)
 		return 0;
 	return journal_wait(inode->vfs->env->journal, inode->dirty_sequence, level);
+}
+
+int inode_keep_fetched(struct inode *inode)
+{
+	const struct content *content = inode->content;
+
+	return content && content->promised && !content->synced_whole ? inode_sync_data(inode, true)
+								      : 0;
 }
 
 static bool is_owed(const struct inode *inode)
@@ -90,7 +98,7 @@ static void keep(void *argument)
 	while (!err && !vfs->write_stopped && (inode = next_to_keep(vfs, &later))) {
 		inode_get(inode);
 		inode->kept_at = env_now(vfs->env); /* a writer may be faster: not again at once */
-		err = sync_data(inode, false);
+		err = inode_sync_data(inode, false);
 		if (!err && inode_is_dirty(inode))
 			change_journal(inode);
 		sequence = inode->dirty_sequence;

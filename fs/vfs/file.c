@@ -106,7 +106,7 @@ int file_truncate(struct inode *inode, uint64_t size)
 		inode->retries = 0;
 	}
 	sequence = change_journal(inode);
-	if (!content_is_complete(inode->content)) {
+	if (!inode->row_complete) {
 		if (size < old)
 			sequence = journal_truncate_extents(journal, inode->ino, size);
 		else if (size > old)
@@ -286,13 +286,27 @@ static int place(struct vfs_handle *handle, const void *data, size_t len, uint64
 	return err;
 }
 
+/* After a power loss what was synced counts, with all ranges that its row has: where one of them
+ * replaces bytes of that, and is to be told by the row, it is durable first. What only appends is
+ * cut off then. */
+static int begin_record(struct inode *inode, uint64_t start)
+{
+	/* content_write may have waited, and a publication may have ended meanwhile. */
+	int err = change_begin(inode, NODE_DIRTY_DATA);
+	const struct content *content = inode->content;
+
+	if (err || inode->row_complete || !content->promised || start >= content->synced_size)
+		return err;
+	err = inode_sync_data(inode, true);
+	return err ? err : change_begin(inode, NODE_DIRTY_DATA);
+}
+
 /* What place() has changed survives the process. May be called again after a full disk. */
 static int record(struct inode *inode, uint64_t start, uint64_t offset, uint64_t end)
 {
 	struct journal *journal = inode->vfs->env->journal;
 	uint64_t sequence;
-	/* content_write may have waited, and a publication may have ended meanwhile. */
-	int err = change_begin(inode, NODE_DIRTY_DATA);
+	int err = begin_record(inode, start);
 
 	if (err)
 		return err;
@@ -302,7 +316,7 @@ static int record(struct inode *inode, uint64_t start, uint64_t offset, uint64_t
 	if ((content_is_complete(inode->content) && !inode->row_complete) ||
 	    (inode->row_synced && !content_is_synced(inode->content)))
 		sequence = change_journal(inode);
-	if (!content_is_complete(inode->content))
+	if (!inode->row_complete)
 		sequence = journal_add_extent(journal, inode->ino, start, end);
 	inode_touch(inode, true);
 	change_note(inode, NODE_DIRTY_DATA);

@@ -270,6 +270,12 @@ int file_truncate(struct inode *inode, uint64_t size);
 /* What is owed of it is committed, or durable, on this node's disk: data first, then the journal.
  */
 int inode_make_durable(struct inode *inode, enum journal_level level);
+/* The version that the rest of it was fetched from is about to go: what was promised of it must not
+ * depend on that. In a fiber. Errors: of the disk. */
+int inode_keep_fetched(struct inode *inode);
+/* fdatasync of its data file; promise: somebody will be told. The row that says so is the caller's.
+ * In a fiber. Errors: of the disk. */
+int inode_sync_data(struct inode *inode, bool promise);
 /* Something has become dirty: it is made durable soon, without anybody waiting. */
 void durable_expect(struct vfs *vfs);
 void durable_fired(struct timer *timer); /* of vfs->keeper */

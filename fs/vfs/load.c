@@ -32,6 +32,7 @@ static int cut_to_synced(struct content *content, const struct journal_node *nod
 
 	content->synced_epoch = content->epoch;
 	content->synced_size = content->size;
+	content->synced_whole = node->flags & NODE_COMPLETE;
 	content->promised = node->flags & NODE_DIRTY_DATA;
 	return err;
 }
@@ -71,6 +72,7 @@ static int adopt_content(struct load *load, struct inode *inode, const struct jo
 	if (!err && (node->flags & NODE_SYNCED) && !(node->flags & NODE_OLD)) {
 		inode->content->synced_epoch = inode->content->epoch;
 		inode->content->synced_size = node->size;
+		inode->content->synced_whole = complete;
 		inode->content->promised = node->flags & NODE_DIRTY_DATA;
 	} else if (!err && (node->flags & NODE_SYNCED)) {
 		err = cut_to_synced(inode->content, node);

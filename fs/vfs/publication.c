@@ -389,8 +389,13 @@ static bool has_everything(const struct inode *inode)
  * object. */
 static int lose_base(struct inode *inode)
 {
+	int err;
+
 	if (!has_everything(inode) && inode->vfs->config.conflict != CONFLICT_FAIL)
 		return conflict_keep_both(inode, "");
+	err = inode_keep_fetched(inode);
+	if (err)
+		return err;
 	inode_set_etag(inode, NULL);
 	inode->remote = REMOTE_ABSENT;
 	if (inode->content)

@@ -104,13 +104,13 @@ static bool is_mix(const struct sim_history *history, int path, int from, int to
 		return false;
 	for (size_t at = 0; at < found->bytes->size; at++) {
 		unsigned char byte = found->bytes->data[at];
-		bool known = byte == 0;
+		bool known = false;
 
 		for (int j = from; j <= to && !known; j++) {
 			const struct sim_entry *entry = &history->trees[j].entries[path];
 
-			known = entry->kind == SIM_FILE && at < entry->bytes->size &&
-				entry->bytes->data[at] == byte;
+			if (entry->kind == SIM_FILE)
+				known = byte == (at < entry->bytes->size ? entry->bytes->data[at] : 0);
 		}
 		if (!known)
 			return false;

@@ -37,6 +37,18 @@ static int cut_to_synced(struct content *content, const struct journal_node *nod
 	return err;
 }
 
+/* Of a file that is not here whole: where the process died between an append and its record, the
+ * data file is longer than anybody was told, and nobody could say where the bytes at its end are
+ * from. */
+static int cut_to_known(struct content *content, const struct journal_node *node,
+			const struct extent_set *dirty)
+{
+	uint64_t end = dirty->count > 0 ? dirty->items[dirty->count - 1].end : 0;
+	uint64_t size = end > node->size ? end : node->size;
+
+	return content->size > size ? content_resize(content, size) : 0;
+}
+
 static int make_lost_file(struct env *env, uint64_t file_id)
 {
 	struct blob *blob;
@@ -67,6 +79,8 @@ static int adopt_content(struct load *load, struct inode *inode, const struct jo
 			err = content_adopt(cache, node->file_id, complete, node->base_size,
 					    changed, inode, &inode->content);
 	}
+	if (!err && !complete && changed)
+		err = cut_to_known(inode->content, node, dirty);
 	if (!err)
 		err = map_put_u64(load->files, node->file_id, inode, NULL);
 	if (!err && (node->flags & NODE_SYNCED) && !(node->flags & NODE_OLD)) {

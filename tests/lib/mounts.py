@@ -178,7 +178,7 @@ def mounted_s3fs(server, bucket, directory, *options):
     passwd.chmod(0o600)
     point.mkdir()
     words = [f"url={server.endpoint}", "use_path_request_style", f"endpoint={REGION}", f"passwd_file={passwd}",
-             "stat_cache_expire=0", *options]
+             "stat_cache_expire=0", "attr_timeout=0", "entry_timeout=0", *options]
     subprocess.run(["s3fs", bucket.name, point, "-o", ",".join(words)], check=True, timeout=30,
                    env=server.environment())
     wait_until(lambda: is_mounted(point), 10, "s3fs is mounted")

@@ -166,7 +166,8 @@ int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, c
 	parent = find_directory(vfs, parent_ino, &err);
 	if (!parent)
 		return err;
-	err = vfs_find(parent, name, &child);
+	/* What was in it when others removed it is not there any more, however fresh. */
+	err = parent->parent || parent == vfs->root ? vfs_find(parent, name, &child) : -ENOENT;
 	if (err == -EINVAL)
 		err = -ENOENT;
 	if (!err) {

@@ -1,9 +1,12 @@
 """What a browser is told that a file is: by its name when it is new, by whoever said so otherwise."""
 import os
 
+import pytest
+
 from files import MIB, noise, write_file
 
 NONE = "application/octet-stream"
+pytestmark = pytest.mark.servers("embedded")
 
 
 def type_of(bucket, key):

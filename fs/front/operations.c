@@ -345,11 +345,15 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 		     struct fuse_file_info *info)
 {
 	struct operations_context *context = operation_begin(req);
+	/* As F_SETFL left it, which only a write tells; what a mapping held has its place. The
+	 * kernel's idea of the end may be older than ours. */
+	bool append = (info->flags & O_APPEND) && !info->writepage;
 	/* First the privileges, then the bytes: a crash must not leave both. */
 	ssize_t written = context->kills_privileges ? vfs_drop_privileges(context->vfs, ino) : 0;
 
 	if (!written)
-		written = vfs_write(to_handle(info), data, size, (uint64_t)offset);
+		written = vfs_write(to_handle(info), data, size,
+				    append ? VFS_AT_END : (uint64_t)offset);
 	if (written < 0)
 		operation_error(req, (int)written);
 	else

@@ -12,9 +12,15 @@ static bool take(const void *request, size_t len, void *arguments, size_t size)
 	return true;
 }
 
+/* What libfuse does not ask for. The second is younger than the headers of Debian 12. */
+#define DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
+#define WANTED		     (FUSE_HANDLE_KILLPRIV_V2 | DIRECT_IO_ALLOW_MMAP)
+
 bool protocol_read_init(const void *request, size_t len, struct protocol_init *out)
 {
-	/* Up to flags: older kernels send no more (7.36 added flags2). */
+	/* Older kernels send no more than flags (7.36 added flags2). */
+	static const size_t shortest = offsetof(struct fuse_init_in, flags2),
+			    longest = shortest + sizeof(uint32_t);
 	struct fuse_init_in init = {0};
 	struct fuse_in_header header;
 
@@ -22,27 +28,38 @@ bool protocol_read_init(const void *request, size_t len, struct protocol_init *o
 		return false;
 	memcpy(&header, request, sizeof(header));
 	if (header.opcode != FUSE_INIT ||
-	    !take(request, len, &init, offsetof(struct fuse_init_in, flags) + sizeof(init.flags)))
+	    !(take(request, len, &init, longest) || take(request, len, &init, shortest)))
 		return false;
 	*out = (struct protocol_init){header.unique, init.flags, true};
+	if (init.flags & FUSE_INIT_EXT)
+		out->offered |= (uint64_t)init.flags2 << 32;
 	return true;
+}
+
+static void set_flags(void *body, size_t at, uint32_t wanted)
+{
+	uint32_t flags;
+
+	memcpy(&flags, (char *)body + at, sizeof(flags));
+	flags |= wanted;
+	memcpy((char *)body + at, &flags, sizeof(flags));
 }
 
 bool protocol_complete_init(const struct protocol_init *init, const void *header, size_t header_len,
 			    void *body, size_t body_len)
 {
+	uint64_t wanted = init->offered & WANTED;
 	struct fuse_out_header out;
-	uint32_t flags;
 
-	if (!init->seen || header_len < sizeof(out) ||
-	    body_len < offsetof(struct fuse_init_out, flags) + sizeof(flags))
+	if (!init->seen || header_len < sizeof(out) || body_len < sizeof(struct fuse_init_out))
 		return false;
 	memcpy(&out, header, sizeof(out));
 	if (out.unique != init->unique || out.error)
 		return false;
-	memcpy(&flags, (char *)body + offsetof(struct fuse_init_out, flags), sizeof(flags));
-	flags |= init->offered & FUSE_HANDLE_KILLPRIV_V2;
-	memcpy((char *)body + offsetof(struct fuse_init_out, flags), &flags, sizeof(flags));
+	if (wanted >> 32)
+		wanted |= FUSE_INIT_EXT;
+	set_flags(body, offsetof(struct fuse_init_out, flags), (uint32_t)wanted);
+	set_flags(body, offsetof(struct fuse_init_out, flags2), (uint32_t)(wanted >> 32));
 	return true;
 }
 

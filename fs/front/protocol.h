@@ -8,6 +8,9 @@
  * and security.capability away when a file changes, says in the request when that must be, and asks
  * no more for security.capability before every write. libfuse can ask for it only from 3.17 on, and
  * no version passes on what the kernel says then.
+ *
+ * FUSE_DIRECT_IO_ALLOW_MMAP (Linux 6.6): what is open for appending, which goes past the page cache,
+ * can be mapped all the same.
  */
 #ifndef FS_FRONT_PROTOCOL_H
 #define FS_FRONT_PROTOCOL_H
@@ -19,7 +22,7 @@
 /* The FUSE_INIT that is being answered. */
 struct protocol_init {
 	uint64_t unique;  /* of the request */
-	uint32_t offered; /* by the kernel: FUSE_ASYNC_READ and so on */
+	uint64_t offered; /* by the kernel: FUSE_ASYNC_READ and so on, those of flags2 above */
 	bool seen;
 };
 

@@ -73,7 +73,8 @@ static void look(struct front *front, const struct fuse_buf *buf)
 {
 	front->context.kills_privileges = protocol_kills_privileges(buf->mem, buf->size);
 	if (protocol_read_init(buf->mem, buf->size, &front->context.init))
-		log_debug("FUSE: the kernel offers %#x", front->context.init.offered);
+		log_debug("FUSE: the kernel offers %#llx",
+			  (unsigned long long)front->context.init.offered);
 }
 
 /* The hook of the debug log. Requests run interleaved, but between a reply and the end of its

@@ -247,9 +247,9 @@ static bool is_outdated(const struct vfs_handle *handle)
 	return handle->version != handle->inode->version;
 }
 
-static bool may_write(const struct vfs_handle *handle)
+static bool may_write(const struct vfs_handle *handle, uint64_t offset)
 {
-	return (handle->flags & O_APPEND) || !is_outdated(handle);
+	return offset == VFS_AT_END || !is_outdated(handle);
 }
 
 /* Into the data file. *offset becomes where it went, *start from where on the file is new. */
@@ -258,32 +258,33 @@ static int place(struct vfs_handle *handle, const void *data, size_t len, uint64
 {
 	struct inode *inode = handle->inode;
 	struct vfs *vfs = inode->vfs;
-	uint64_t old;
+	uint64_t old, at;
 	/* A hole may be larger than the limit. */
 	int err = reserve_dirty(vfs, data ? len : 1);
 
-	if (!err && !may_write(handle))
+	if (!err && !may_write(handle, *offset))
 		err = -ESTALE;
 	if (!err)
 		err = drop_capability(inode);
 	if (!err)
 		err = change_begin(inode, NODE_DIRTY_DATA);
-	if (!err && !may_write(handle))
+	if (!err && !may_write(handle, *offset))
 		err = -ESTALE; /* replaced while the rest of it came here */
 	if (err)
 		return err;
 	old = inode->content->size;
-	if (data && (handle->flags & O_APPEND))
-		*offset = old; /* the kernel's idea of the end may be older than ours (fuse(4),
-				  O_APPEND) */
-	*start = *offset < old ? *offset : old; /* the hole up to it is new as well */
-	if (!data && *offset + len > old)
+	at = *offset == VFS_AT_END ? old : *offset;
+	if (!data && at + len > old)
 		return -EINVAL;
-	err = data ? content_write(inode->content, data, len, *offset)
-		   : content_zero(inode->content, *offset, *offset + len);
-	if (err)
+	err = data ? content_write(inode->content, data, len, at)
+		   : content_zero(inode->content, at, at + len);
+	if (err) {
 		note_write_error(inode, err);
-	return err;
+		return err;
+	}
+	*offset = at;
+	*start = at < old ? at : old; /* the hole up to it is new as well */
+	return 0;
 }
 
 /* After a power loss what was synced counts, with all ranges that its row has: where one of them
@@ -328,10 +329,11 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 {
 	struct inode *inode = handle->inode;
 	uint64_t deadline = env_after(inode->vfs->env, DIRTY_WAIT), start = 0;
+	uint64_t from = offset == VFS_AT_END ? inode_size(inode) : offset;
 	bool placed = false;
 	int err, waited = 0;
 
-	if (offset > OBJECT_MAX || len > OBJECT_MAX - offset)
+	if (from > OBJECT_MAX || len > OBJECT_MAX - from)
 		return -EFBIG;
 	do {
 		err = placed ? 0 : place(handle, data, len, &offset, &start);
@@ -477,9 +479,15 @@ int vfs_seek(struct vfs_handle *handle, uint64_t offset, bool hole, uint64_t *ou
 /* Attributes alone wait a little: a chmod rarely comes without a chown and a utimes. */
 #define ATTRIBUTES_DELAY (200 * NSEC_PER_MSEC)
 
+/* What nanoseconds in 64 bits cannot hold becomes the last moment that they can (1677, 2262). */
 static int64_t from_timespec(struct timespec time)
 {
-	return time.tv_sec * (int64_t)NSEC_PER_SEC + time.tv_nsec;
+	int64_t ns;
+
+	if (__builtin_mul_overflow(time.tv_sec, (int64_t)NSEC_PER_SEC, &ns) ||
+	    __builtin_add_overflow(ns, time.tv_nsec, &ns))
+		return time.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+	return ns;
 }
 
 /* The bits that go when the file changes hands or content (should_remove_suid). Set-gid without

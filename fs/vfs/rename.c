@@ -63,6 +63,7 @@ static void replace_target(struct rename *rename)
 	if (!target || !target->parent)
 		return;
 	inode_unlink(target);
+	inode_touch(target, false);
 	target->remote = REMOTE_ABSENT;
 	target->changed = ++rename->vfs->change;
 	inode_orphan(target);

@@ -120,7 +120,9 @@ int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
 	     struct vfs_handle **handle, bool *keep_cache);
 /* data is filled after the last wait, at once: one buffer serves all readers. */
 ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t offset);
-/* data NULL: zeros, without space for them; then not past the end (-EINVAL). */
+#define VFS_AT_END UINT64_MAX
+/* offset VFS_AT_END: where the file ends now. data NULL: zeros, without space for them; then not
+ * past the end (-EINVAL). */
 ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint64_t offset);
 /* fallocate(2). Without PUNCH_HOLE: -ENOSPC when the cache's disk has no room for what the file
  * would grow by; it is not held. Errors besides: -EOPNOTSUPP other modes than KEEP_SIZE,

@@ -144,7 +144,7 @@ static int add_line(struct work *work, bool append)
 		return -ENOTCONN;
 	number = sim_stamp_new(&run->stamps, mount->slot);
 	len += (ssize_t)sim_stamp_line(number, 0, work->data + len);
-	return write_change(work, number, work->data, (size_t)len, 0);
+	return write_change(work, number, work->data, (size_t)len, append ? VFS_AT_END : 0);
 }
 
 /* The first line that has levels, in what a program has read from the middle of a file. */

@@ -111,14 +111,11 @@ int core_write(struct vfs_handle *handle, const char *text, uint64_t offset)
 int core_append(struct core_node *node, const char *path, const char *text)
 {
 	struct vfs_handle *handle;
-	struct stat found;
 	int err = core_open(node, path, O_WRONLY | O_APPEND, &handle), close_err;
 
 	if (err)
 		return err;
-	err = core_stat(node, path, &found);
-	if (!err)
-		err = core_write(handle, text, (uint64_t)found.st_size);
+	err = core_write(handle, text, VFS_AT_END);
 	close_err = core_close(node, handle);
 	return err ? err : close_err;
 }

@@ -26,6 +26,9 @@ enum {
 	KILLPRIV_V2 = 1 << 28,
 	ASYNC_READ = 1,
 	INIT_FLAGS_AT = 12, /* in request and reply */
+	INIT_FLAGS2_AT = 32, /* in the reply */
+	INIT_EXT = 1 << 30,
+	ALLOW_MMAP = 1 << 4, /* of flags2 */
 };
 
 /* Exactly as large as the request, so that the address sanitizer sees a read behind it. */
@@ -134,6 +137,32 @@ static void what_the_kernel_offers_is_asked_for(void **state)
 	assert_false(protocol_tells_kills(&init));
 }
 
+static void what_is_offered_behind_the_32nd_bit_is_asked_for_there(void **state)
+{
+	static const struct {
+		uint32_t flags, flags2, answer, answer2;
+	} cases[] = {
+		{INIT_EXT, ALLOW_MMAP | 1, INIT_EXT | ASYNC_READ, ALLOW_MMAP},
+		{INIT_EXT, 1, ASYNC_READ, 0},
+		{0, ALLOW_MMAP, ASYNC_READ, 0}, /* not said to be there */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct reply reply = {{80, 0, 77}, {7, 36, 131072, ASYNC_READ}};
+		uint32_t arguments[5] = {7, 45, 131072, cases[i].flags, cases[i].flags2};
+		char *request = make(INIT, arguments, sizeof(arguments));
+		struct protocol_init init = {0};
+
+		assert_true(protocol_read_init(request, HEADER + sizeof(arguments), &init));
+		assert_true(protocol_complete_init(&init, &reply.header, sizeof(reply.header),
+						   reply.body, sizeof(reply.body)));
+		assert_int_equal(reply.body[INIT_FLAGS_AT / 4], cases[i].answer);
+		assert_int_equal(reply.body[INIT_FLAGS2_AT / 4], cases[i].answer2);
+		free(request);
+	}
+}
+
 static void other_replies_stay_as_they_are(void **state)
 {
 	struct reply other = {{80, 0, 78}, {7, 36, 131072, ASYNC_READ}},
@@ -146,7 +175,7 @@ static void other_replies_stay_as_they_are(void **state)
 	assert_int_equal(completed(&init, failed, false), ASYNC_READ);
 	failed.header.error = 0;
 	assert_false(protocol_complete_init(&init, &failed.header, sizeof(failed.header),
-					    failed.body, INIT_FLAGS_AT + 3));
+					    failed.body, sizeof(failed.body) - 1));
 	assert_false(protocol_complete_init(&init, &failed.header, REPLY_HEADER - 1, failed.body,
 					    sizeof(failed.body)));
 }
@@ -157,6 +186,7 @@ int main(void)
 		cmocka_unit_test(each_request_says_at_its_own_place_that_privileges_go),
 		cmocka_unit_test(requests_that_are_cut_say_nothing),
 		cmocka_unit_test(what_the_kernel_offers_is_asked_for),
+		cmocka_unit_test(what_is_offered_behind_the_32nd_bit_is_asked_for_there),
 		cmocka_unit_test(other_replies_stay_as_they_are),
 	};
 

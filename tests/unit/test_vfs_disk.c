@@ -269,11 +269,11 @@ static void an_append_that_waits_for_the_journal_is_there_once(struct core_world
 
 	core_put_pattern(world, "f", base, 1);
 	assert_int_equal(core_open(node, "f", O_WRONLY | O_APPEND, &handle), 0);
-	assert_int_equal(core_write(handle, "A", 0), 0);
+	assert_int_equal(core_write(handle, "A", VFS_AT_END), 0);
 	atomic_store(&shim->write_error, SHIM_FULL);
 	atomic_store(&shim->log_writes_left, 0);
 	core_spawn(node, free_the_journal_later, &relief);
-	assert_int_equal(core_write(handle, "B", 0), 0);
+	assert_int_equal(core_write(handle, "B", VFS_AT_END), 0);
 	assert_int_equal(core_close(node, handle), 0);
 	object = objstore_memory_find(world->memory, "f");
 	assert_int_equal(object->size, base + 2);

@@ -255,7 +255,7 @@ static void a_file_that_was_replaced_since_its_open_is_not_written_to(struct cor
 		-ESTALE);
 	core_drain(one);
 	core_assert_object(world, "f", "second, longer");
-	assert_int_equal(vfs_write(end, "+", 1, 0), 1);
+	assert_int_equal(vfs_write(end, "+", 1, VFS_AT_END), 1);
 	assert_int_equal(core_close(one, end), 0);
 	assert_int_equal(core_close(one, handle), 0);
 	core_assert_object(world, "f", "second, longer+");

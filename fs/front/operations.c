@@ -174,15 +174,31 @@ static unsigned to_which(int to_set)
 	return which;
 }
 
+/* Nothing to set: a chown(2) with -1 twice, or that a write is about to take set-id bits away,
+ * which the write itself says again. What the kernel has not checked of the first is whether the
+ * caller may take them (fuse_setattr, fs/fuse/dir.c of Linux). */
+static unsigned which_of_nothing(fuse_req_t req, struct vfs *vfs, fuse_ino_t ino)
+{
+	uid_t caller = fuse_req_ctx(req)->uid;
+	struct stat st;
+
+	if (vfs_getattr(vfs, ino, &st) || (caller != 0 && caller != st.st_uid))
+		return 0;
+	return VFS_SET_CTIME | VFS_CLEAR_SUID;
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int to_set,
 		       struct fuse_file_info *info)
 {
 	struct operations_context *context = operation_begin(req);
 	struct vfs_handle *handle = info ? (struct vfs_handle *)(uintptr_t)info->fh : NULL;
-	unsigned kills = context->kills_privileges ? VFS_CLEAR_SUID : 0;
+	unsigned which = to_which(to_set) | (context->kills_privileges ? VFS_CLEAR_SUID : 0);
 	struct stat attributes;
-	int err = vfs_setattr(context->vfs, ino, handle, values, to_which(to_set) | kills,
-			      &attributes);
+	int err;
+
+	if (to_set == 0)
+		which = which_of_nothing(req, context->vfs, ino);
+	err = vfs_setattr(context->vfs, ino, handle, values, which, &attributes);
 
 	if (err)
 		operation_error(req, err);

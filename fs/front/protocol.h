@@ -9,8 +9,8 @@
  * no more for security.capability before every write. libfuse can ask for it only from 3.17 on, and
  * no version passes on what the kernel says then.
  *
- * FUSE_DIRECT_IO_ALLOW_MMAP (Linux 6.6): what is open for appending, which goes past the page cache,
- * can be mapped all the same.
+ * FUSE_DIRECT_IO_ALLOW_MMAP (Linux 6.6): what is open for appending, which goes past the page
+ * cache, can be mapped all the same.
  */
 #ifndef FS_FRONT_PROTOCOL_H
 #define FS_FRONT_PROTOCOL_H

@@ -8,8 +8,7 @@
 #include <time.h>
 
 #define NS_PER_SEC    INT64_C(1000000000)
-#define SECONDS_MAX   (INT64_MAX / NS_PER_SEC - 1) /* of an int64_t of nanoseconds */
-#define SYMLINK_NAME  "--symlink-target"	   /* geesefs */
+#define SYMLINK_NAME  "--symlink-target" /* geesefs */
 #define MODE_ALL_BITS 0177777u
 #define MODE_PERM     07777u
 
@@ -204,7 +203,7 @@ static bool parse_seconds(const char *text, int64_t *out)
 		return false;
 	memcpy(whole, text, len);
 	whole[len] = '\0';
-	if (!parse_digits(whole, 10, (uint64_t)SECONDS_MAX, &seconds))
+	if (!parse_digits(whole, 10, (uint64_t)ATTRIBUTE_SECONDS_MAX, &seconds))
 		return false;
 	text += len;
 	if (*text == '.') {
@@ -275,7 +274,7 @@ static bool parse_rfc3339(const char *text, int64_t *out)
 	if (!parse_zone(text, &east))
 		return false;
 	seconds = (int64_t)timegm(&tm) - east;
-	if (seconds > SECONDS_MAX || seconds < -SECONDS_MAX)
+	if (seconds > ATTRIBUTE_SECONDS_MAX || seconds < -ATTRIBUTE_SECONDS_MAX)
 		return false;
 	*out = seconds * NS_PER_SEC + fraction;
 	return true;

@@ -16,6 +16,9 @@
 
 #include "common/s3/objstore.h"
 
+/* Times are between minus and plus that, in seconds since the epoch. */
+#define ATTRIBUTE_SECONDS_MAX (INT64_MAX / INT64_C(1000000000) - 1)
+
 struct attributes {
 	uint32_t mode; /* with type bits */
 	uint32_t uid, gid;

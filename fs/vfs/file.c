@@ -479,15 +479,16 @@ int vfs_seek(struct vfs_handle *handle, uint64_t offset, bool hole, uint64_t *ou
 /* Attributes alone wait a little: a chmod rarely comes without a chown and a utimes. */
 #define ATTRIBUTES_DELAY (200 * NSEC_PER_MSEC)
 
-/* What nanoseconds in 64 bits cannot hold becomes the last moment that they can (1677, 2262). */
+/* What is earlier or later than can be stored becomes the first or last second that can. */
 static int64_t from_timespec(struct timespec time)
 {
-	int64_t ns;
+	int64_t seconds = time.tv_sec;
 
-	if (__builtin_mul_overflow(time.tv_sec, (int64_t)NSEC_PER_SEC, &ns) ||
-	    __builtin_add_overflow(ns, time.tv_nsec, &ns))
-		return time.tv_sec < 0 ? INT64_MIN : INT64_MAX;
-	return ns;
+	if (seconds > ATTRIBUTE_SECONDS_MAX)
+		seconds = ATTRIBUTE_SECONDS_MAX;
+	if (seconds < -ATTRIBUTE_SECONDS_MAX)
+		seconds = -ATTRIBUTE_SECONDS_MAX;
+	return seconds * (int64_t)NSEC_PER_SEC + (seconds == time.tv_sec ? time.tv_nsec : 0);
 }
 
 /* The bits that go when the file changes hands or content (should_remove_suid). Set-gid without

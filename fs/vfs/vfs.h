@@ -78,6 +78,7 @@ enum {
 	VFS_SET_MTIME_NOW = 128,
 	/* With a chown, or a truncation by somebody without the right: vfs_drop_privileges. */
 	VFS_CLEAR_SUID = 256,
+	VFS_SET_CTIME = 512, /* to now, as each of the others does */
 };
 /* handle: the open file the call came through, or NULL. */
 int vfs_setattr(struct vfs *vfs, uint64_t ino, struct vfs_handle *handle, const struct stat *values,
@@ -90,9 +91,9 @@ int vfs_drop_privileges(struct vfs *vfs, uint64_t ino);
 /* Extended attributes (xattr(7)). Counts of bytes, also with size 0, which asks for the count
  * alone. Names that begin with user.s3mount. say what became of a file; they are not listed, and
  * cannot be set (-EPERM). Errors besides: -ENODATA, -ERANGE, -EEXIST and -ENODATA by flags; -ENOSPC
- * when an object's metadata cannot hold it beside all else, -E2BIG when the value alone is larger;
- * -EIO when somebody else's cannot be read and would be lost; -EOPNOTSUPP for names that Linux does
- * not know, and of a file without any for its ACL and label. */
+ * when an object's metadata cannot hold it beside all else; -EIO when somebody else's cannot be
+ * read and would be lost; -EOPNOTSUPP for names that Linux does not know, and of a file without any
+ * for its ACL and label. */
 ssize_t vfs_getxattr(struct vfs *vfs, uint64_t ino, const char *name, void *value, size_t size);
 ssize_t vfs_listxattr(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, char *list,
 		      size_t size); /* names, each with its NUL */

@@ -275,8 +275,6 @@ static int change_one(struct inode *inode, struct change *change)
 
 	if (!err && string_has_prefix(change->name, STATE_PREFIX))
 		err = -EPERM;
-	if (!err && change->len > OS_META_BYTES_MAX)
-		err = -E2BIG;
 	if (!err)
 		err = take_acl(change);
 	if (!err && is_no_change(inode, change))

@@ -33,15 +33,35 @@ struct encoded {
 static const struct acl acls[] = {
 	{"minimal", {{USER_OBJ, 6, NOBODY}, {GROUP_OBJ, 4, NOBODY}, {OTHER, 0, NOBODY}}},
 	{"stranger-reads",
-	 {{USER_OBJ, 6, NOBODY}, {USER, 4, 7103}, {GROUP_OBJ, 0, NOBODY}, {MASK, 7, NOBODY}, {OTHER, 0, NOBODY}}},
+	 {{USER_OBJ, 6, NOBODY},
+	  {USER, 4, 7103},
+	  {GROUP_OBJ, 0, NOBODY},
+	  {MASK, 7, NOBODY},
+	  {OTHER, 0, NOBODY}}},
 	{"stranger-writes-masked",
-	 {{USER_OBJ, 6, NOBODY}, {USER, 6, 7103}, {GROUP_OBJ, 6, NOBODY}, {MASK, 4, NOBODY}, {OTHER, 0, NOBODY}}},
+	 {{USER_OBJ, 6, NOBODY},
+	  {USER, 6, 7103},
+	  {GROUP_OBJ, 6, NOBODY},
+	  {MASK, 4, NOBODY},
+	  {OTHER, 0, NOBODY}}},
 	{"member-denied",
-	 {{USER_OBJ, 7, NOBODY}, {USER, 0, 7101}, {GROUP_OBJ, 7, NOBODY}, {MASK, 7, NOBODY}, {OTHER, 7, NOBODY}}},
+	 {{USER_OBJ, 7, NOBODY},
+	  {USER, 0, 7101},
+	  {GROUP_OBJ, 7, NOBODY},
+	  {MASK, 7, NOBODY},
+	  {OTHER, 7, NOBODY}}},
 	{"group-of-supplementary",
-	 {{USER_OBJ, 6, NOBODY}, {GROUP_OBJ, 0, NOBODY}, {GROUP, 6, 7102}, {MASK, 6, NOBODY}, {OTHER, 0, NOBODY}}},
+	 {{USER_OBJ, 6, NOBODY},
+	  {GROUP_OBJ, 0, NOBODY},
+	  {GROUP, 6, 7102},
+	  {MASK, 6, NOBODY},
+	  {OTHER, 0, NOBODY}}},
 	{"two-groups",
-	 {{USER_OBJ, 7, NOBODY}, {GROUP_OBJ, 4, NOBODY}, {GROUP, 2, 7102}, {GROUP, 1, 7103}, {MASK, 7, NOBODY},
+	 {{USER_OBJ, 7, NOBODY},
+	  {GROUP_OBJ, 4, NOBODY},
+	  {GROUP, 2, 7102},
+	  {GROUP, 1, 7103},
+	  {MASK, 7, NOBODY},
 	  {OTHER, 4, NOBODY}}},
 };
 
@@ -73,7 +93,8 @@ static void record_acl(const struct run *run, const char *path, const char *name
 	size_t used = 0;
 	long len = getxattr(path, name, &value, sizeof(value));
 
-	for (size_t i = 0; len > 0 && i < ((size_t)len - sizeof(value.header)) / sizeof(value.entries[0]); i++)
+	for (size_t i = 0;
+	     len > 0 && i < ((size_t)len - sizeof(value.header)) / sizeof(value.entries[0]); i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%u:%u:%d ",
 					 value.entries[i].e_tag, value.entries[i].e_perm,
 					 (int)value.entries[i].e_id);
@@ -81,7 +102,8 @@ static void record_acl(const struct run *run, const char *path, const char *name
 }
 
 static const struct identity *const identities[] = {
-	&identity_root, &identity_actor, &identity_member, &identity_supplementary, &identity_stranger,
+	&identity_root,		 &identity_actor,    &identity_member,
+	&identity_supplementary, &identity_stranger,
 };
 
 static void granted(const struct run *run)
@@ -141,10 +163,11 @@ static void inherited(const struct run *run)
 
 			fixture_remove("d");
 			fixture_directory(run, "d", 0755);
-			record(run, set_acl("d", DEFAULT, &acls[i]), "set %s %o", acls[i].name, masks[j]);
-			umask(masks[j]);
-			record(run, open("d/file", O_RDWR | O_CREAT, 0666), "create %s %o", acls[i].name,
+			record(run, set_acl("d", DEFAULT, &acls[i]), "set %s %o", acls[i].name,
 			       masks[j]);
+			umask(masks[j]);
+			record(run, open("d/file", O_RDWR | O_CREAT, 0666), "create %s %o",
+			       acls[i].name, masks[j]);
 			record(run, mkdir("d/sub", 0777), "mkdir %s %o", acls[i].name, masks[j]);
 			record(run, mkfifo("d/fifo", 0640), "mkfifo %s %o", acls[i].name, masks[j]);
 			umask(022);
@@ -158,7 +181,8 @@ static void inherited(const struct run *run)
 			record_acl(run, "d/file", ACCESS, step);
 			snprintf(step, sizeof(step), "of sub %s %o", acls[i].name, masks[j]);
 			record_acl(run, "d/sub", ACCESS, step);
-			snprintf(step, sizeof(step), "default of sub %s %o", acls[i].name, masks[j]);
+			snprintf(step, sizeof(step), "default of sub %s %o", acls[i].name,
+				 masks[j]);
 			record_acl(run, "d/sub", DEFAULT, step);
 		}
 	}
@@ -169,11 +193,18 @@ static void wrong(const struct run *run)
 	static const struct acl broken[] = {
 		{"empty", {{0, 0, 0}}},
 		{"without-other", {{USER_OBJ, 6, NOBODY}, {GROUP_OBJ, 4, NOBODY}}},
-		{"without-mask", {{USER_OBJ, 6, NOBODY}, {USER, 6, 1}, {GROUP_OBJ, 4, NOBODY}, {OTHER, 0, NOBODY}}},
-		{"twice", {{USER_OBJ, 6, NOBODY}, {USER_OBJ, 6, NOBODY}, {GROUP_OBJ, 4, NOBODY}, {OTHER, 0, NOBODY}}},
-		{"out-of-order", {{OTHER, 6, NOBODY}, {GROUP_OBJ, 4, NOBODY}, {USER_OBJ, 0, NOBODY}}},
+		{"without-mask",
+		 {{USER_OBJ, 6, NOBODY}, {USER, 6, 1}, {GROUP_OBJ, 4, NOBODY}, {OTHER, 0, NOBODY}}},
+		{"twice",
+		 {{USER_OBJ, 6, NOBODY},
+		  {USER_OBJ, 6, NOBODY},
+		  {GROUP_OBJ, 4, NOBODY},
+		  {OTHER, 0, NOBODY}}},
+		{"out-of-order",
+		 {{OTHER, 6, NOBODY}, {GROUP_OBJ, 4, NOBODY}, {USER_OBJ, 0, NOBODY}}},
 		{"unknown-tag", {{USER_OBJ, 6, NOBODY}, {64, 4, NOBODY}, {OTHER, 0, NOBODY}}},
-		{"unknown-right", {{USER_OBJ, 15, NOBODY}, {GROUP_OBJ, 4, NOBODY}, {OTHER, 0, NOBODY}}},
+		{"unknown-right",
+		 {{USER_OBJ, 15, NOBODY}, {GROUP_OBJ, 4, NOBODY}, {OTHER, 0, NOBODY}}},
 	};
 	struct encoded value;
 	size_t len = encode(&acls[1], &value);
@@ -184,7 +215,8 @@ static void wrong(const struct run *run)
 	need(run, mkfifo("fifo", 0644), "mkfifo");
 	for (size_t i = 0; i < COUNT(broken); i++) {
 		record(run, set_acl("file", ACCESS, &broken[i]), "%s", broken[i].name);
-		record_octal(run, fixture_stat(run, "file").st_mode, "mode after %s", broken[i].name);
+		record_octal(run, fixture_stat(run, "file").st_mode, "mode after %s",
+			     broken[i].name);
 	}
 	record(run, setxattr("file", ACCESS, &value, len - 1, 0), "cut short");
 	record(run, setxattr("file", ACCESS, &value, 3, 0), "without a header");

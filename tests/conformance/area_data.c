@@ -105,7 +105,8 @@ static void flags(const struct run *run)
 				     known[i].name);
 			record_count(run, pwritev2(fd, &out, 1, -1, known[i].flag),
 				     "pwritev2 at the position %s", known[i].name);
-			record_count(run, lseek(fd, 0, SEEK_CUR), "position after %s", known[i].name);
+			record_count(run, lseek(fd, 0, SEEK_CUR), "position after %s",
+				     known[i].name);
 			record_count(run, preadv2(fd, &in, 1, 0, known[i].flag), "preadv2 %s",
 				     known[i].name);
 		}
@@ -181,7 +182,8 @@ static void zeros(const struct run *run)
 
 static void sizes(const struct run *run)
 {
-	static const size_t lens[] = {1, 511, 512, 4095, 4096, 4097, 65536, 131072, 1048576, 1048577};
+	static const size_t lens[] = {1,    511,   512,	   4095,    4096,
+				      4097, 65536, 131072, 1048576, 1048577};
 	char *out = malloc(1 << 21), *in = malloc(1 << 21);
 
 	for (size_t i = 0; i < 1 << 21; i++)

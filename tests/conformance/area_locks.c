@@ -173,8 +173,8 @@ static void leases(const struct run *run)
 }
 
 static const struct conformance_case cases[] = {
-	{"flock", whole_files, PASS_BOTH},    {"fcntl", ranges, PASS_BOTH},
-	{"queries", queries, PASS_BOTH},      {"open-files", open_files, PASS_BOTH},
+	{"flock", whole_files, PASS_BOTH}, {"fcntl", ranges, PASS_BOTH},
+	{"queries", queries, PASS_BOTH},   {"open-files", open_files, PASS_BOTH},
 	{"leases", leases, PASS_BOTH},
 };
 const struct area area_locks = {"locks", cases, COUNT(cases)};

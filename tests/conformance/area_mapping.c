@@ -26,16 +26,16 @@ static void rights(const struct run *run)
 		const char *name;
 		int mode;
 	} modes[] = {
-		{"O_RDONLY", O_RDONLY},
-		{"O_WRONLY", O_WRONLY},
-		{"O_RDWR", O_RDWR},
-		{"O_RDWR+O_APPEND", O_RDWR | O_APPEND},
+		{"O_RDONLY", O_RDONLY}, {"O_WRONLY", O_WRONLY},
+		{"O_RDWR", O_RDWR},	{"O_RDWR+O_APPEND", O_RDWR | O_APPEND},
 		{"O_PATH", O_PATH},
 	};
 	static const struct {
 		const char *name;
 		int flag;
-	} kinds[] = {{"shared", MAP_SHARED}, {"private", MAP_PRIVATE}, {"validated", MAP_SHARED_VALIDATE}};
+	} kinds[] = {{"shared", MAP_SHARED},
+		     {"private", MAP_PRIVATE},
+		     {"validated", MAP_SHARED_VALIDATE}};
 
 	fixture_file(run, "file", 0644, FILE_CONTENT);
 	for (size_t i = 0; i < COUNT(modes); i++) {
@@ -205,12 +205,9 @@ static void execution(const struct run *run)
 }
 
 static const struct conformance_case cases[] = {
-	{"rights", rights, PASS_BOTH},
-	{"shared", shared, PASS_BOTH},
-	{"private", private_map, PASS_BOTH},
-	{"behind-the-end", behind_the_end, PASS_BOTH},
-	{"kept", kept, PASS_BOTH},
-	{"appender", appender, PASS_BOTH},
+	{"rights", rights, PASS_BOTH},	     {"shared", shared, PASS_BOTH},
+	{"private", private_map, PASS_BOTH}, {"behind-the-end", behind_the_end, PASS_BOTH},
+	{"kept", kept, PASS_BOTH},	     {"appender", appender, PASS_BOTH},
 	{"execution", execution, PASS_BOTH},
 };
 const struct area area_mapping = {"mapping", cases, COUNT(cases)};

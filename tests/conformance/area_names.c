@@ -166,16 +166,16 @@ static const struct {
 	long (*call)(const char *path);
 	bool removes; /* what it is given, when it succeeds */
 } calls[] = {
-	{"open", do_open, false},	  {"create", do_create, false},
-	{"stat", do_stat, false},	  {"lstat", do_lstat, false},
-	{"mkdir", do_mkdir, false},	  {"mkfifo", do_mkfifo, false},
-	{"symlink", do_symlink, false},	  {"link", do_link, false},
-	{"rename", do_rename, false},	  {"readlink", do_readlink, false},
-	{"truncate", do_truncate, false}, {"chmod", do_chmod, false},
-	{"chown", do_chown, false},	  {"lchown", do_lchown, false},
-	{"utimensat", do_utimens, false}, {"access", do_access, false},
-	{"chdir", do_chdir, false},	  {"statfs", do_statfs, false},
-	{"unlink", do_unlink, true},	  {"rmdir", do_rmdir, true},
+	{"open", do_open, false},	   {"create", do_create, false},
+	{"stat", do_stat, false},	   {"lstat", do_lstat, false},
+	{"mkdir", do_mkdir, false},	   {"mkfifo", do_mkfifo, false},
+	{"symlink", do_symlink, false},	   {"link", do_link, false},
+	{"rename", do_rename, false},	   {"readlink", do_readlink, false},
+	{"truncate", do_truncate, false},  {"chmod", do_chmod, false},
+	{"chown", do_chown, false},	   {"lchown", do_lchown, false},
+	{"utimensat", do_utimens, false},  {"access", do_access, false},
+	{"chdir", do_chdir, false},	   {"statfs", do_statfs, false},
+	{"unlink", do_unlink, true},	   {"rmdir", do_rmdir, true},
 	{"rename to", do_rename_to, true},
 };
 
@@ -192,8 +192,8 @@ static void calls_on_kinds(const struct run *run)
 				long result;
 
 				snprintf(path, sizeof(path), "it%s", endings[i]);
-				result = record(run, calls[j].call(path), "%s %s %s",
-						calls[j].name, kind_name(kind), path);
+				result = record(run, calls[j].call(path), "%s %s %s", calls[j].name,
+						kind_name(kind), path);
 				fixture_remove("other-name");
 				fixture_remove("renamed");
 				if (calls[j].removes && result >= 0) {
@@ -284,9 +284,25 @@ static void chains(const struct run *run)
 static void symlink_targets(const struct run *run)
 {
 	static const char *const targets[] = {
-		" leading",  "trailing ", "\ttab",  "new\nline", "a//b///c/", "../..", "/absolute/path",
-		"\xff\xfe", "\x01\x02",	  "%41%00", "\\",	 "'\"`$",     " ",     "caf\xc3\xa9",
-		"trailing\n", "a\r", ".", "..", "/",
+		" leading",
+		"trailing ",
+		"\ttab",
+		"new\nline",
+		"a//b///c/",
+		"../..",
+		"/absolute/path",
+		"\xff\xfe",
+		"\x01\x02",
+		"%41%00",
+		"\\",
+		"'\"`$",
+		" ",
+		"caf\xc3\xa9",
+		"trailing\n",
+		"a\r",
+		".",
+		"..",
+		"/",
 	};
 
 	for (size_t i = 0; i < COUNT(targets); i++) {
@@ -345,9 +361,10 @@ static void bytes(const struct run *run)
 static void odd_names(const struct run *run)
 {
 	static const char *const names[] = {
-		" ", " a", "a ", "...", "..a", ".hidden", "-", "~", "*", "?", "a\\b", "%2F", "a%", "a+b",
-		"a&b=c", "a;b", "a#b", "#", "A", "a", "\xc3\xa9", "e\xcc\x81", "\xff", "\n", "\r\n", "\"",
-		"<x>", "a:b", "|", "^", "{}", "[]",
+		" ",	" a", "a ",   "...", "..a",	 ".hidden",   "-",     "~",
+		"*",	"?",  "a\\b", "%2F", "a%",	 "a+b",	      "a&b=c", "a;b",
+		"a#b",	"#",  "A",    "a",   "\xc3\xa9", "e\xcc\x81", "\xff",  "\n",
+		"\r\n", "\"", "<x>",  "a:b", "|",	 "^",	      "{}",    "[]",
 	};
 
 	for (size_t i = 0; i < COUNT(names); i++) {

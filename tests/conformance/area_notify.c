@@ -13,11 +13,20 @@ static const struct {
 	unsigned bit;
 	const char *name;
 } events[] = {
-	{IN_ACCESS, "ACCESS"},	     {IN_MODIFY, "MODIFY"},	    {IN_ATTRIB, "ATTRIB"},
-	{IN_CLOSE_WRITE, "CLOSE_WRITE"}, {IN_CLOSE_NOWRITE, "CLOSE_NOWRITE"}, {IN_OPEN, "OPEN"},
-	{IN_MOVED_FROM, "MOVED_FROM"}, {IN_MOVED_TO, "MOVED_TO"},   {IN_CREATE, "CREATE"},
-	{IN_DELETE, "DELETE"},	     {IN_DELETE_SELF, "DELETE_SELF"}, {IN_MOVE_SELF, "MOVE_SELF"},
-	{IN_ISDIR, "ISDIR"},	     {IN_IGNORED, "IGNORED"},
+	{IN_ACCESS, "ACCESS"},
+	{IN_MODIFY, "MODIFY"},
+	{IN_ATTRIB, "ATTRIB"},
+	{IN_CLOSE_WRITE, "CLOSE_WRITE"},
+	{IN_CLOSE_NOWRITE, "CLOSE_NOWRITE"},
+	{IN_OPEN, "OPEN"},
+	{IN_MOVED_FROM, "MOVED_FROM"},
+	{IN_MOVED_TO, "MOVED_TO"},
+	{IN_CREATE, "CREATE"},
+	{IN_DELETE, "DELETE"},
+	{IN_DELETE_SELF, "DELETE_SELF"},
+	{IN_MOVE_SELF, "MOVE_SELF"},
+	{IN_ISDIR, "ISDIR"},
+	{IN_IGNORED, "IGNORED"},
 };
 
 /* All that has come since the last time, as one line. */
@@ -88,7 +97,9 @@ static void of_directories(const struct run *run)
 	record_events(run, watch, "rmdir");
 	need(run, unlink("d/file"), "unlink");
 	record_events(run, watch, "unlink");
-	fixture_remove("d");
+	need(run, unlink("d/link"), "unlink");
+	need(run, unlink("d/fifo"), "unlink");
+	need(run, rmdir("d"), "rmdir");
 	record_events(run, watch, "remove all");
 }
 

@@ -8,7 +8,8 @@
 #include "tests/conformance/conformance.h"
 
 static const struct identity *const identities[] = {
-	&identity_root, &identity_actor, &identity_member, &identity_supplementary, &identity_stranger,
+	&identity_root,		 &identity_actor,    &identity_member,
+	&identity_supplementary, &identity_stranger,
 };
 
 static void record_owner(const struct run *run, const char *path, const char *step)
@@ -28,11 +29,16 @@ static void rights(const struct run *run)
 		uid_t uid;
 		gid_t gid;
 	} changes[] = {
-		{"nothing", (uid_t)-1, (gid_t)-1},	{"same", 65534, 65534},
-		{"to-root", 0, (gid_t)-1},		{"to-member", 7101, (gid_t)-1},
-		{"same-user", 65534, (gid_t)-1},	{"same-group", (uid_t)-1, 65534},
-		{"other-group", (uid_t)-1, OTHER_GROUP}, {"foreign-group", (uid_t)-1, FOREIGN_GROUP},
-		{"user-and-group", 7103, 7103},		{"largest", 4294967294, 4294967294},
+		{"nothing", (uid_t)-1, (gid_t)-1},
+		{"same", 65534, 65534},
+		{"to-root", 0, (gid_t)-1},
+		{"to-member", 7101, (gid_t)-1},
+		{"same-user", 65534, (gid_t)-1},
+		{"same-group", (uid_t)-1, 65534},
+		{"other-group", (uid_t)-1, OTHER_GROUP},
+		{"foreign-group", (uid_t)-1, FOREIGN_GROUP},
+		{"user-and-group", 7103, 7103},
+		{"largest", 4294967294, 4294967294},
 	};
 
 	fixture_file(run, "file", 0644, "");
@@ -40,7 +46,8 @@ static void rights(const struct run *run)
 		for (size_t j = 0; j < COUNT(changes); j++) {
 			char step[64];
 
-			snprintf(step, sizeof(step), "%s by %s", changes[j].name, identities[i]->name);
+			snprintf(step, sizeof(step), "%s by %s", changes[j].name,
+				 identities[i]->name);
 			become(&identity_root);
 			need(run, chown("file", 65534, 65534), "chown");
 			need(run, chmod("file", 06755), "chmod");
@@ -95,8 +102,8 @@ static void set_gid_of_new_files(const struct run *run)
 
 			become(identities[k]);
 			snprintf(path, sizeof(path), "directory/f%zu-%zu", i, k);
-			record(run, open(path, O_RDWR | O_CREAT, modes[i]), "open %o by %s", modes[i],
-			       who);
+			record(run, open(path, O_RDWR | O_CREAT, modes[i]), "open %o by %s",
+			       modes[i], who);
 			snprintf(step, sizeof(step), "of file %o by %s", modes[i], who);
 			record_owner(run, path, step);
 			snprintf(path, sizeof(path), "directory/d%zu-%zu", i, k);

@@ -10,13 +10,14 @@
 #include "tests/conformance/conformance.h"
 
 static const struct identity *const identities[] = {
-	&identity_root, &identity_actor, &identity_member, &identity_supplementary, &identity_stranger,
+	&identity_root,		 &identity_actor,    &identity_member,
+	&identity_supplementary, &identity_stranger,
 };
 
 /* One bit of each class, what a class lacks although others have it, and usual modes. */
 static const mode_t modes[] = {
-	0,    0400, 0200, 0100, 0040, 0020, 0010, 0004, 0002, 0001, 0077, 0707,
-	0770, 0644, 0755, 0600, 0640, 0664, 0711, 0750, 0751, 0777,
+	0,    0400, 0200, 0100, 0040, 0020, 0010, 0004, 0002, 0001, 0077,
+	0707, 0770, 0644, 0755, 0600, 0640, 0664, 0711, 0750, 0751, 0777,
 };
 
 static long do_open(const char *path, int flags)
@@ -117,8 +118,8 @@ static void directories(const struct run *run)
 			record(run, stat("directory/file", &st), "%o %s stat below", modes[i], who);
 			record(run, do_open("directory/file", O_RDWR), "%o %s open below", modes[i],
 			       who);
-			record(run, stat("directory/missing", &st), "%o %s stat of nothing", modes[i],
-			       who);
+			record(run, stat("directory/missing", &st), "%o %s stat of nothing",
+			       modes[i], who);
 			record(run, stat("directory/.", &st), "%o %s stat dot", modes[i], who);
 			record(run, rename("directory/file", "directory/file"), "%o %s rename",
 			       modes[i], who);
@@ -139,8 +140,8 @@ static void sticky(const struct run *run)
 			for (size_t k = 0; k < COUNT(identities); k++) {
 				char step[64];
 
-				snprintf(step, sizeof(step), "%o file of %s by %s", directory_modes[i],
-					 owners[j]->name, identities[k]->name);
+				snprintf(step, sizeof(step), "%o file of %s by %s",
+					 directory_modes[i], owners[j]->name, identities[k]->name);
 				give_to_actor(run, "directory", directory_modes[i]);
 				fixture_file(run, "directory/file", 0666, "");
 				fixture_directory(run, "directory/sub", 0777);
@@ -178,13 +179,16 @@ static void change_of_mode(const struct run *run)
 		for (mode_t mode = 0644; mode <= 0666; mode += 022) {
 			give_to_actor(run, "file", mode);
 			become(identities[j]);
-			record(run, utimensat(AT_FDCWD, "file", times, 0), "%o %s set times", mode, who);
+			record(run, utimensat(AT_FDCWD, "file", times, 0), "%o %s set times", mode,
+			       who);
 			record(run, utimensat(AT_FDCWD, "file", now, 0), "%o %s times to now", mode,
 			       who);
-			record(run, utimensat(AT_FDCWD, "file", half, 0), "%o %s one time to now", mode,
+			record(run, utimensat(AT_FDCWD, "file", half, 0), "%o %s one time to now",
+			       mode, who);
+			record(run, utimensat(AT_FDCWD, "file", omit, 0), "%o %s omit times", mode,
 			       who);
-			record(run, utimensat(AT_FDCWD, "file", omit, 0), "%o %s omit times", mode, who);
-			record(run, utimensat(AT_FDCWD, "file", NULL, 0), "%o %s no times", mode, who);
+			record(run, utimensat(AT_FDCWD, "file", NULL, 0), "%o %s no times", mode,
+			       who);
 		}
 		record(run, chmod("file", 0600), "%s chmod", who);
 		record(run, chmod("file", 04700), "%s chmod set-uid", who);
@@ -207,8 +211,8 @@ static void set_gid_of_others(const struct run *run)
 			need(run, chown(paths[j], identity_actor.uid, groups[i]), "chown");
 			become(&identity_actor);
 			record(run, chmod(paths[j], 02775), "%s of group %u", paths[j], groups[i]);
-			record_octal(run, fixture_stat(run, paths[j]).st_mode, "mode of %s of group %u",
-				     paths[j], groups[i]);
+			record_octal(run, fixture_stat(run, paths[j]).st_mode,
+				     "mode of %s of group %u", paths[j], groups[i]);
 		}
 	}
 }
@@ -223,8 +227,8 @@ static void effective_access(const struct run *run)
 		become(identities[i]);
 		for (int mode = 0; mode <= 7; mode++) {
 			record(run, faccessat(AT_FDCWD, "file", mode, 0), "%s real %d", who, mode);
-			record(run, faccessat(AT_FDCWD, "file", mode, AT_EACCESS), "%s effective %d",
-			       who, mode);
+			record(run, faccessat(AT_FDCWD, "file", mode, AT_EACCESS),
+			       "%s effective %d", who, mode);
 		}
 		record(run, access("file", 8), "%s unknown mode", who);
 		record(run, access("missing", F_OK), "%s nothing", who);

@@ -21,7 +21,8 @@ static void changes_by(const struct run *run, const struct identity *identity)
 	record(run, open("file", O_RDWR), "%s open for both", who);
 	record(run, open("file", O_RDONLY | O_TRUNC), "%s O_TRUNC", who);
 	record(run, open("file", O_RDONLY | O_CREAT, 0644), "%s O_CREAT of what is there", who);
-	record(run, open("file", O_RDONLY | O_CREAT | O_EXCL, 0644), "%s O_EXCL of what is there", who);
+	record(run, open("file", O_RDONLY | O_CREAT | O_EXCL, 0644), "%s O_EXCL of what is there",
+	       who);
 	record(run, open(".", O_RDWR | O_TMPFILE, 0644), "%s O_TMPFILE", who);
 	record(run, open("fifo", O_RDWR | O_NONBLOCK), "%s fifo for writing", who);
 	record(run, open("link", O_WRONLY), "%s link for writing", who);

@@ -21,7 +21,8 @@ static const struct {
 	{"PUNCH_HOLE+KEEP_SIZE", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE},
 	{"ZERO_RANGE", FALLOC_FL_ZERO_RANGE},
 	{"ZERO_RANGE+KEEP_SIZE", FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE},
-	{"PUNCH_HOLE+ZERO_RANGE", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE},
+	{"PUNCH_HOLE+ZERO_RANGE",
+	 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE},
 	{"unknown", 1 << 20},
 };
 
@@ -54,8 +55,8 @@ static void ranges(const struct run *run)
 	static const struct {
 		off_t offset, len;
 	} areas[] = {
-		{0, PAGE}, {PAGE, PAGE}, {100, 200}, {PAGE - 10, 20}, {3 * PAGE, 2 * PAGE},
-		{5 * PAGE, PAGE}, {0, 4 * PAGE}, {0, 0}, {-1, 10}, {0, -1},
+		{0, PAGE},	  {PAGE, PAGE},	 {100, 200}, {PAGE - 10, 20}, {3 * PAGE, 2 * PAGE},
+		{5 * PAGE, PAGE}, {0, 4 * PAGE}, {0, 0},     {-1, 10},	      {0, -1},
 	};
 
 	for (size_t i = 0; i < COUNT(modes); i++) {
@@ -100,7 +101,8 @@ static void wrong_files(const struct run *run)
 	record(run, fallocate(pipes[1], 0, 0, 1), "a pipe");
 	record(run, fallocate(999, 0, 0, 1), "a bad descriptor");
 	record(run, fallocate(open("file", O_RDWR | O_APPEND), 0, 0, 100), "an appender");
-	record(run, fallocate(open("file", O_RDWR), 0, 0, (1LL << 62) + 1), "more than a file can be");
+	record(run, fallocate(open("file", O_RDWR), 0, 0, (1LL << 62) + 1),
+	       "more than a file can be");
 	record(run, posix_fallocate(open("file", O_RDWR), 0, 200), "posix_fallocate");
 	record_value(run, fixture_stat(run, "file").st_size, "size");
 }
@@ -222,8 +224,9 @@ static void sending(const struct run *run)
 }
 
 static const struct conformance_case cases[] = {
-	{"ranges", ranges, PASS_BOTH},	     {"moving", moving_modes, PASS_BOTH},
-	{"wrong-files", wrong_files, PASS_BOTH}, {"seeking", seeking, PASS_BOTH}, {"too-much", too_much, PASS_BOTH},
-	{"copying", copying, PASS_BOTH},     {"sending", sending, PASS_BOTH},
+	{"ranges", ranges, PASS_BOTH},		 {"moving", moving_modes, PASS_BOTH},
+	{"wrong-files", wrong_files, PASS_BOTH}, {"seeking", seeking, PASS_BOTH},
+	{"too-much", too_much, PASS_BOTH},	 {"copying", copying, PASS_BOTH},
+	{"sending", sending, PASS_BOTH},
 };
 const struct area area_space = {"space", cases, COUNT(cases)};

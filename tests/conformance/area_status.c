@@ -15,9 +15,9 @@ static void masks(const struct run *run)
 		const char *name;
 		unsigned bit;
 	} bits[] = {
-		{"TYPE", STATX_TYPE},	{"MODE", STATX_MODE},	{"NLINK", STATX_NLINK},
-		{"UID", STATX_UID},	{"GID", STATX_GID},	{"ATIME", STATX_ATIME},
-		{"MTIME", STATX_MTIME}, {"CTIME", STATX_CTIME}, {"INO", STATX_INO},
+		{"TYPE", STATX_TYPE},	{"MODE", STATX_MODE},	  {"NLINK", STATX_NLINK},
+		{"UID", STATX_UID},	{"GID", STATX_GID},	  {"ATIME", STATX_ATIME},
+		{"MTIME", STATX_MTIME}, {"CTIME", STATX_CTIME},	  {"INO", STATX_INO},
 		{"SIZE", STATX_SIZE},	{"BLOCKS", STATX_BLOCKS}, {"BTIME", STATX_BTIME},
 	};
 	static const int kinds_of_sync[] = {AT_STATX_SYNC_AS_STAT, AT_STATX_FORCE_SYNC,
@@ -30,7 +30,8 @@ static void masks(const struct run *run)
 
 			record(run, statx(AT_FDCWD, "file", kinds_of_sync[j], bits[i].bit, &st),
 			       "%s %zu", bits[i].name, j);
-			record_truth(run, st.stx_mask & bits[i].bit, "told %s %zu", bits[i].name, j);
+			record_truth(run, st.stx_mask & bits[i].bit, "told %s %zu", bits[i].name,
+				     j);
 		}
 	}
 }
@@ -73,7 +74,8 @@ static void blocks(const struct run *run)
 		need(run, fsync(fd), "fsync");
 		record_truth(run, fixture_stat(run, "file").st_blocks * 512 >= (off_t)lens[i],
 			     "enough for %zu", lens[i]);
-		record_truth(run, fixture_stat(run, "file").st_blocks * 512 <= (off_t)lens[i] + 4096,
+		record_truth(run,
+			     fixture_stat(run, "file").st_blocks * 512 <= (off_t)lens[i] + 4096,
 			     "not more for %zu", lens[i]);
 		close(fd);
 	}
@@ -140,8 +142,10 @@ static void identities_of_files(const struct run *run)
 }
 
 static const struct conformance_case cases[] = {
-	{"masks", masks, PASS_BOTH},	    {"values", values, PASS_BOTH},
-	{"blocks", blocks, PASS_BOTH},	    {"file-systems", file_systems, PASS_BOTH},
+	{"masks", masks, PASS_BOTH},
+	{"values", values, PASS_BOTH},
+	{"blocks", blocks, PASS_BOTH},
+	{"file-systems", file_systems, PASS_BOTH},
 	{"identities", identities_of_files, PASS_BOTH},
 };
 const struct area area_status = {"status", cases, COUNT(cases)};

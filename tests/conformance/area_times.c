@@ -365,7 +365,8 @@ static void of_new_files(const struct run *run)
 			     kind_name(kind));
 		if (kind == KIND_FIFO || kind == KIND_SOCKET || kind == KIND_DANGLING_LINK)
 			record_truth(run,
-				     is_same(st.st_atim, st.st_mtim) && is_same(st.st_mtim, st.st_ctim),
+				     is_same(st.st_atim, st.st_mtim) &&
+					     is_same(st.st_mtim, st.st_ctim),
 				     "%s has three equal times", kind_name(kind));
 		fixture_remove("it");
 	}
@@ -382,9 +383,18 @@ static void record_time(const struct run *run, struct timespec time, const char 
 static void set(const struct run *run)
 {
 	static const struct timespec values[] = {
-		{0, 0},		   {1, 1},	      {1234567890, 123456789}, {-1, 0},
-		{-1, 999999999},   {-2147483648, 0},  {2147483647, 999999999}, {2147483648, 5},
-		{4294967296, 500}, {15032385535, 0},  {15032385536, 0},	       {-2147483649, 0},
+		{0, 0},
+		{1, 1},
+		{1234567890, 123456789},
+		{-1, 0},
+		{-1, 999999999},
+		{-2147483648, 0},
+		{2147483647, 999999999},
+		{2147483648, 5},
+		{4294967296, 500},
+		{15032385535, 0},
+		{15032385536, 0},
+		{-2147483649, 0},
 		{253402300799, 1},
 	};
 	static const char *const paths[] = {"file", "directory", "link", "fifo"};
@@ -429,8 +439,8 @@ static void special_values(const struct run *run)
 			record(run, utimensat(AT_FDCWD, "file", times, 0), "%s", step);
 			after = fixture_stat(run, "file");
 			record_changes(run, step, "file", &before, &after);
-			record_truth(run, is_same(after.st_atim, after.st_mtim), "%s: both are the same",
-				     step);
+			record_truth(run, is_same(after.st_atim, after.st_mtim),
+				     "%s: both are the same", step);
 		}
 	}
 }
@@ -443,7 +453,8 @@ static void wrong(const struct run *run)
 	need(run, symlink("file", "link"), "symlink");
 	record(run, utimensat(AT_FDCWD, "missing", times, 0), "what is not there");
 	record(run, utimensat(AT_FDCWD, "", times, 0), "empty path");
-	record(run, utimensat(AT_FDCWD, "", times, AT_EMPTY_PATH), "AT_EMPTY_PATH of the directory");
+	record(run, utimensat(AT_FDCWD, "", times, AT_EMPTY_PATH),
+	       "AT_EMPTY_PATH of the directory");
 	record(run, utimensat(AT_FDCWD, "file", times, 0x10), "unknown flag");
 	record(run, utimensat(AT_FDCWD, "file", bad_address(), 0), "bad address");
 	record(run, futimens(999, times), "bad descriptor");
@@ -457,7 +468,8 @@ static void wrong(const struct run *run)
 /* relatime: a read changes atime when it is not later than mtime or ctime, and then not again. */
 static void reading(const struct run *run)
 {
-	struct timespec old[2] = {{100, 7}, {200, 8}}, young[2] = {{.tv_nsec = UTIME_NOW}, {100, 0}};
+	struct timespec old[2] = {{100, 7}, {200, 8}},
+			young[2] = {{.tv_nsec = UTIME_NOW}, {100, 0}};
 	struct stat before, after;
 	int fd = fixture_open(run, "file", FILE_CONTENT);
 	char text[16];
@@ -498,12 +510,9 @@ static void kept(const struct run *run)
 }
 
 static const struct conformance_case cases[] = {
-	{"by-call", by_call, PASS_BOTH},
-	{"of-new-files", of_new_files, PASS_BOTH},
-	{"set", set, PASS_BOTH},
-	{"special-values", special_values, PASS_BOTH},
-	{"wrong", wrong, PASS_BOTH},
-	{"reading", reading, PASS_BOTH},
+	{"by-call", by_call, PASS_BOTH}, {"of-new-files", of_new_files, PASS_BOTH},
+	{"set", set, PASS_BOTH},	 {"special-values", special_values, PASS_BOTH},
+	{"wrong", wrong, PASS_BOTH},	 {"reading", reading, PASS_BOTH},
 	{"kept", kept, PASS_BOTH},
 };
 const struct area area_times = {"times", cases, COUNT(cases)};

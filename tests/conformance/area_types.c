@@ -55,7 +55,8 @@ static void nodes(const struct run *run)
 	for (size_t i = 0; i < COUNT(nodes); i++) {
 		const char *name = nodes[i].name;
 
-		record(run, mknod(name, nodes[i].type | 0640, makedev(nodes[i].major, nodes[i].minor)),
+		record(run,
+		       mknod(name, nodes[i].type | 0640, makedev(nodes[i].major, nodes[i].minor)),
 		       "mknod %s", name);
 		record_stat(run, name, name);
 		record(run, open(name, O_RDONLY | O_NONBLOCK), "open %s", name);
@@ -81,7 +82,8 @@ static void modes(const struct run *run)
 			     modes[i]);
 		umask(027);
 		record(run, mknod("masked", S_IFREG | modes[i], 0), "masked %o", modes[i]);
-		record_octal(run, fixture_stat(run, "masked").st_mode, "mode of masked %o", modes[i]);
+		record_octal(run, fixture_stat(run, "masked").st_mode, "mode of masked %o",
+			     modes[i]);
 		record(run, mkdir("masked-directory", modes[i]), "masked directory %o", modes[i]);
 		record_octal(run, fixture_stat(run, "masked-directory").st_mode,
 			     "mode of masked directory %o", modes[i]);
@@ -153,7 +155,8 @@ static void directories(const struct run *run)
 	record(run, mkdir("one/three", 0755), "another");
 	record_value(run, (long long)fixture_stat(run, "one").st_nlink, "links with two below");
 	fixture_file(run, "one/file", 0644, "");
-	record_value(run, (long long)fixture_stat(run, "one").st_nlink, "links with a file besides");
+	record_value(run, (long long)fixture_stat(run, "one").st_nlink,
+		     "links with a file besides");
 	record(run, rename("one/two", "two"), "move one away");
 	record_value(run, (long long)fixture_stat(run, "one").st_nlink, "links with one below");
 	record_value(run, (long long)fixture_stat(run, "two").st_nlink, "links of what moved");
@@ -165,8 +168,10 @@ static void directories(const struct run *run)
 }
 
 static const struct conformance_case cases[] = {
-	{"nodes", nodes, PASS_BOTH},	 {"modes", modes, PASS_BOTH},
-	{"fifo", fifo, PASS_BOTH},	 {"sockets", sockets, PASS_BOTH},
+	{"nodes", nodes, PASS_BOTH},
+	{"modes", modes, PASS_BOTH},
+	{"fifo", fifo, PASS_BOTH},
+	{"sockets", sockets, PASS_BOTH},
 	{"directories", directories, PASS_BOTH},
 };
 const struct area area_types = {"types", cases, COUNT(cases)};

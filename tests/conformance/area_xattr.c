@@ -10,8 +10,9 @@
 #include "tests/conformance/conformance.h"
 
 static const char *const names[] = {
-	"user.name", "user.", "user", "trusted.name", "trusted.", "security.name", "security.",
-	"system.name", "other.name", "", "user.with blank", "user.\xc3\xa9", "user.a.b.c", "USER.name",
+	"user.name",	   "user.",	    "user",	   "trusted.name", "trusted.",
+	"security.name",   "security.",	    "system.name", "other.name",   "",
+	"user.with blank", "user.\xc3\xa9", "user.a.b.c",  "USER.name",
 };
 
 static void name_spaces(const struct run *run)
@@ -156,12 +157,14 @@ static void descriptors(const struct run *run)
 	record_bytes(run, value, fgetxattr(fd, "user.a", value, sizeof(value)), "fgetxattr");
 	record_count(run, flistxattr(fd, NULL, 0), "flistxattr");
 	record(run, fsetxattr(directory, "user.a", "1", 1, 0), "fsetxattr of a directory");
-	record(run, fgetxattr(directory, "user.a", value, sizeof(value)), "fgetxattr of a directory");
+	record(run, fgetxattr(directory, "user.a", value, sizeof(value)),
+	       "fgetxattr of a directory");
 	record(run, fsetxattr(path, "user.a", "1", 1, 0), "fsetxattr by O_PATH");
 	record(run, fgetxattr(path, "user.a", value, sizeof(value)), "fgetxattr by O_PATH");
 	record(run, flistxattr(path, NULL, 0), "flistxattr by O_PATH");
 	record(run, fremovexattr(999, "user.a"), "a bad descriptor");
-	record(run, fsetxattr(open("file", O_RDONLY), "user.b", "1", 1, 0), "fsetxattr by a reader");
+	record(run, fsetxattr(open("file", O_RDONLY), "user.b", "1", 1, 0),
+	       "fsetxattr by a reader");
 	record(run, unlink("file"), "unlink");
 	record(run, fsetxattr(fd, "user.c", "1", 1, 0), "fsetxattr after unlink");
 	record_count(run, flistxattr(fd, NULL, 0), "flistxattr after unlink");
@@ -184,12 +187,13 @@ static void rights(const struct run *run)
 				snprintf(step, sizeof(step), "%s %o by %s", spaces[s], modes[m],
 					 identities[i]->name);
 				become(&identity_root);
-				need(run, chown("it", identity_actor.uid, identity_actor.gid), "chown");
+				need(run, chown("it", identity_actor.uid, identity_actor.gid),
+				     "chown");
 				need(run, chmod("it", modes[m]), "chmod");
 				need(run, setxattr("it", spaces[s], "1", 1, 0), "setxattr");
 				become(identities[i]);
-				record(run, getxattr("it", spaces[s], value, sizeof(value)), "get %s",
-				       step);
+				record(run, getxattr("it", spaces[s], value, sizeof(value)),
+				       "get %s", step);
 				record(run, setxattr("it", spaces[s], "2", 1, 0), "set %s", step);
 				record(run, removexattr("it", spaces[s]), "remove %s", step);
 				record_count(run, listxattr("it", NULL, 0), "list %s", step);
@@ -209,9 +213,13 @@ static void sticky(const struct run *run)
 }
 
 static const struct conformance_case cases[] = {
-	{"name-spaces", name_spaces, PASS_BOTH}, {"flags", flags, PASS_BOTH},
-	{"sizes", sizes, PASS_BOTH},		 {"name-lengths", name_lengths, PASS_BOTH},
-	{"lists", lists, PASS_BOTH},		 {"descriptors", descriptors, PASS_BOTH},
-	{"rights", rights, PASS_ONCE},		 {"sticky", sticky, PASS_ONCE},
+	{"name-spaces", name_spaces, PASS_BOTH},
+	{"flags", flags, PASS_BOTH},
+	{"sizes", sizes, PASS_BOTH},
+	{"name-lengths", name_lengths, PASS_BOTH},
+	{"lists", lists, PASS_BOTH},
+	{"descriptors", descriptors, PASS_BOTH},
+	{"rights", rights, PASS_ONCE},
+	{"sticky", sticky, PASS_ONCE},
 };
 const struct area area_xattr = {"xattr", cases, COUNT(cases)};

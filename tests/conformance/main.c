@@ -15,7 +15,12 @@
 
 enum { CASE_SECONDS = 30 };
 
-static const struct area *const areas[] = {&area_open, &area_names, &area_types, &area_rename, &area_remove, &area_permission, &area_owner, &area_privileges, &area_times, &area_data, &area_mapping, &area_space, &area_links, &area_locks, &area_directory, &area_xattr, &area_acl, &area_descriptors, &area_status, &area_notify, &area_read_only};
+static const struct area *const areas[] = {
+	&area_open,	  &area_names, &area_types,	  &area_rename, &area_remove,
+	&area_permission, &area_owner, &area_privileges,  &area_times,	&area_data,
+	&area_mapping,	  &area_space, &area_links,	  &area_locks,	&area_directory,
+	&area_xattr,	  &area_acl,   &area_descriptors, &area_status, &area_notify,
+	&area_read_only};
 
 static int enter(const struct run *run, enum pass pass, const char *directory)
 {

@@ -5,6 +5,8 @@ shell patterns (fnmatch) in backquotes.
 """
 import fnmatch
 import itertools
+import os
+import pathlib
 import re
 import subprocess
 
@@ -39,7 +41,7 @@ def rows(page=None):
 
 
 def run(directory, which):
-    """{"area/case step": result}; a step has one result. Nothing is left in the directory."""
+    """{"area/case step": result}; a step has one result. What is left in the directory is for clean_up."""
     done = subprocess.run([str(BIN / "conformance"), str(directory), which], text=True, timeout=170, check=False,
                           stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 0, f"conformance {which}: {done.returncode} {done.stderr}"
@@ -48,9 +50,26 @@ def run(directory, which):
         name, _, result = line.rpartition(": ")
         assert name not in results, f"two results of one step: {line}"
         results[name] = result
+    return results
+
+
+def clean_up(directory):
+    """All that a run has made can be removed again, whatever its names."""
     subprocess.run(["find", str(directory), "-mindepth", "1", "-not", "-name", "lost+found", "-delete"], check=True,
                    timeout=60)
-    return results
+
+
+def make_tree(directory):
+    """What the cases for a read-only file system find."""
+    root = pathlib.Path(directory)
+    root.chmod(0o777)
+    (root / "file").write_text("content")
+    (root / "program").write_text("#!/bin/true\n")
+    (root / "program").chmod(0o755)
+    (root / "directory").mkdir()
+    (root / "directory/below").write_text("")
+    (root / "link").symlink_to("file")
+    os.mkfifo(root / "fifo")
 
 
 def unexplained(local, mounted, table):

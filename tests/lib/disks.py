@@ -27,6 +27,9 @@ class SmallDisk:
         subprocess.run(["umount", self.path], check=True)
         os.unlink(self.image)
 
+    def remount(self, options):
+        subprocess.run(["mount", "-o", f"remount,{options}", self.path], check=True)
+
     def free(self):
         space = os.statvfs(self.path)
         return space.f_bavail * space.f_frsize

@@ -25,7 +25,7 @@ enum {
 	CREATE = 35,
 	KILLPRIV_V2 = 1 << 28,
 	ASYNC_READ = 1,
-	INIT_FLAGS_AT = 12, /* in request and reply */
+	INIT_FLAGS_AT = 12,  /* in request and reply */
 	INIT_FLAGS2_AT = 32, /* in the reply */
 	INIT_EXT = 1 << 30,
 	ALLOW_MMAP = 1 << 4, /* of flags2 */

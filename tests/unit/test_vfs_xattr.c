@@ -130,7 +130,7 @@ static void refused_changes_leave_the_file_clean(struct core_world *world)
 	core_drain(world->node);
 	ino = core_ino(world->node, "f");
 	core_zero(world->node);
-	assert_int_equal(vfs_setxattr(world->node->vfs, ino, "user.a", value, 2049, 0), -E2BIG);
+	assert_int_equal(vfs_setxattr(world->node->vfs, ino, "user.a", value, 2049, 0), -ENOSPC);
 	assert_int_equal(vfs_setxattr(world->node->vfs, ino, "user.a", value, 1800, 0), -ENOSPC);
 	assert_int_equal(vfs_setxattr(world->node->vfs, ino, "user.a", value, 1, XATTR_REPLACE),
 			 -ENODATA);

@@ -68,7 +68,13 @@ struct journal_node {
 	const struct os_meta *headers; /* os_result.headers, kept on rewrite; may be NULL */
 };
 
-enum journal_intent_kind { INTENT_DELETE = 1, INTENT_RENAME_FILE, INTENT_RENAME_DIR, INTENT_MPU };
+enum journal_intent_kind {
+	INTENT_DELETE = 1,
+	INTENT_RENAME_FILE,
+	INTENT_RENAME_DIR,
+	INTENT_MPU,
+	INTENT_EXCHANGE, /* fs/vfs/exchange.h */
+};
 
 struct journal_intent {
 	uint64_t id; /* set by the caller, unique, not 0 */
@@ -129,6 +135,13 @@ uint64_t journal_put_node(struct journal *journal, const struct journal_node *no
 uint64_t journal_drop_node(struct journal *journal, uint64_t ino); /* with its extents */
 uint64_t journal_move_node(struct journal *journal, uint64_t ino, uint64_t parent,
 			   const char *name);
+/* Two rows take each other's name. */
+struct journal_name {
+	uint64_t ino, parent;
+	const char *name; /* the new one */
+};
+uint64_t journal_exchange_nodes(struct journal *journal, const struct journal_name *one,
+				const struct journal_name *other);
 /* Dirty ranges; only for data files that are not complete. */
 uint64_t journal_add_extent(struct journal *journal, uint64_t ino, uint64_t start, uint64_t end);
 uint64_t journal_truncate_extents(struct journal *journal, uint64_t ino,

@@ -22,6 +22,12 @@ uint64_t journal_move_node(struct journal *journal, uint64_t ino, uint64_t paren
 	return journal_enqueue(journal, record_move(ino, parent, name));
 }
 
+uint64_t journal_exchange_nodes(struct journal *journal, const struct journal_name *one,
+				const struct journal_name *other)
+{
+	return journal_enqueue(journal, record_exchange(one, other));
+}
+
 static uint64_t put_extent(struct journal *journal, enum record_kind kind, uint64_t ino,
 			   uint64_t start, uint64_t end)
 {

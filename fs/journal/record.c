@@ -109,6 +109,23 @@ struct record *record_move(uint64_t ino, uint64_t parent, const char *name)
 	return record;
 }
 
+struct record *record_exchange(const struct journal_name *one, const struct journal_name *other)
+{
+	struct journal_name names[2] = {*one, *other};
+	struct pieces pieces = {.count = 0};
+	struct record *record;
+
+	piece_add(&pieces, &names[0].name);
+	piece_add(&pieces, &names[1].name);
+	record = record_sized(RECORD_EXCHANGE_NODES, pieces.bytes);
+	if (!record)
+		return NULL;
+	pieces_copy(&pieces, (char *)(record + 1));
+	record->exchange.one = names[0];
+	record->exchange.other = names[1];
+	return record;
+}
+
 struct record *record_intent(const struct journal_intent *intent)
 {
 	struct journal_intent copy = *intent;

@@ -13,6 +13,7 @@ enum record_kind {
 	RECORD_PUT_NODE,
 	RECORD_DROP_NODE,
 	RECORD_MOVE_NODE,
+	RECORD_EXCHANGE_NODES,
 	RECORD_ADD_EXTENT,
 	RECORD_TRUNCATE_EXTENTS,
 	RECORD_PUT_INTENT,
@@ -40,6 +41,9 @@ struct record {
 		struct {
 			uint64_t ino, start, end; /* TRUNCATE_EXTENTS: ino, start */
 		} extent;
+		struct {
+			struct journal_name one, other;
+		} exchange;
 		struct journal_intent intent; /* DROP_INTENT: id */
 		struct {
 			uint64_t next_ino, next_file_id, next_intent;
@@ -52,6 +56,7 @@ struct record {
 struct record *record_plain(enum record_kind kind);
 struct record *record_node(const struct journal_node *node);
 struct record *record_move(uint64_t ino, uint64_t parent, const char *name);
+struct record *record_exchange(const struct journal_name *one, const struct journal_name *other);
 struct record *record_intent(const struct journal_intent *intent);
 
 /* journal.c: takes the record and gives it the next sequence number. NULL: there was no memory for

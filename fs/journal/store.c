@@ -152,14 +152,22 @@ static int drop_node(struct store *store, uint64_t ino)
 	return err ? err : clear_extents(store, ino, 0, INT64_MAX);
 }
 
-static int move_node(struct store *store, const struct journal_node *node)
+static int move_node(struct store *store, uint64_t ino, uint64_t parent, const char *name)
 {
 	struct sql_statement *move = store->statements[MOVE_NODE];
 
-	sql_put_u64(move, node->ino);
-	sql_put_u64(move, node->parent);
-	sql_put_string(move, node->name);
+	sql_put_u64(move, ino);
+	sql_put_u64(move, parent);
+	sql_put_string(move, name);
 	return sql_run(move);
+}
+
+static int exchange_nodes(struct store *store, const struct journal_name *one,
+			  const struct journal_name *other)
+{
+	int err = move_node(store, one->ino, one->parent, one->name);
+
+	return err ? err : move_node(store, other->ino, other->parent, other->name);
 }
 
 /* The extent with the greatest start that is not beyond offset: 1 and *out, 0 when there is none.
@@ -268,7 +276,10 @@ static int apply_one(struct store *store, const struct record *record)
 	switch (record->kind) {
 	case RECORD_PUT_NODE: return put_node(store, record);
 	case RECORD_DROP_NODE: return drop_node(store, record->node.ino);
-	case RECORD_MOVE_NODE: return move_node(store, &record->node);
+	case RECORD_MOVE_NODE:
+		return move_node(store, record->node.ino, record->node.parent, record->node.name);
+	case RECORD_EXCHANGE_NODES:
+		return exchange_nodes(store, &record->exchange.one, &record->exchange.other);
 	case RECORD_ADD_EXTENT:
 		return add_extent(store, record->extent.ino, record->extent.start,
 				  record->extent.end);

@@ -185,7 +185,8 @@ static int load_intents(struct sql *sql, const struct journal_loader *loader)
 		};
 
 		err = -EUCLEAN;
-		if (intent.id != 0 && intent.kind >= INTENT_DELETE && intent.kind <= INTENT_MPU)
+		if (intent.id != 0 && intent.kind >= INTENT_DELETE &&
+		    intent.kind <= INTENT_EXCHANGE)
 			err = loader->intent(loader->context, &intent);
 	}
 	sql_finalize(select);

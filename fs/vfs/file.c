@@ -196,15 +196,17 @@ ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t off
 	struct inode *inode = handle->inode;
 	ssize_t got = -ESTALE;
 
-	/* The version that was asked for may have gone because ours took its place: what is missing
-	 * here is the same in both. */
+	/* The version that was asked for may have gone because ours took its place, or because it
+	 * has another name: what is missing here is the same in both. */
 	for (int turn = 0; got == -ESTALE && turn < TURNS; turn++) {
-		uint64_t published = inode->published_generation;
+		uint64_t changed = inode->changed;
 
 		got = read_once(handle, data, len, offset);
+		if (got == -ENOENT)
+			got = -ESTALE;
 		if (got == -ESTALE)
 			publish_quiesce(inode);
-		if (inode->published_generation == published)
+		if (inode->changed == changed)
 			break;
 	}
 	/* Replaced by another writer before this handle gave anything out: it opens the new

@@ -216,6 +216,30 @@ int inode_move(struct inode *inode, struct inode *parent, const char *name)
 	return 0;
 }
 
+/* inode takes the place that one of another name leaves. */
+static void take_place(struct inode *inode, struct inode *parent, char *name, size_t order_index)
+{
+	struct directory *directory = parent->directory;
+
+	CHECK(map_put(directory->children, name, inode, NULL) == 0); /* the name is there already */
+	if (order_index < directory->order_count)
+		directory->order[order_index] = inode;
+	inode->parent = parent;
+	inode->name = name;
+	inode->order_index = order_index;
+}
+
+void inode_exchange(struct inode *one, struct inode *other)
+{
+	struct inode *parent = one->parent;
+	char *name = one->name;
+	size_t order_index = one->order_index;
+
+	take_place(one, other->parent, other->name, other->order_index);
+	take_place(other, parent, name, order_index);
+	one->changed = other->changed = parent->changed = one->parent->changed = ++one->vfs->change;
+}
+
 int inode_link(struct inode *inode, struct inode *parent, const char *name)
 {
 	CHECK(!inode->parent);
@@ -232,6 +256,17 @@ void inode_vanish(struct inode *inode)
 		inode->persisted = false;
 	}
 	inode_put(inode);
+}
+
+void inode_move_to_key(struct inode *inode, const char *key)
+{
+	const char *slash = strrchr(key, '/'), *name = slash ? slash + 1 : key;
+	char *directory = strndup(key, (size_t)(name - key));
+	struct inode *parent = directory ? inode_at_key(inode->vfs, directory) : NULL;
+
+	free(directory);
+	if (!parent || inode_child(parent, name) || inode_move(inode, parent, name))
+		inode_vanish(inode);
 }
 
 static int put_path(const struct inode *inode, struct buf *key, int depth)

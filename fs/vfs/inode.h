@@ -165,6 +165,11 @@ void inode_put(struct inode *inode);
 int inode_link(struct inode *inode, struct inode *parent, const char *name);
 /* Another name, which nobody has. -ENOMEM: it keeps the one that it has. */
 int inode_move(struct inode *inode, struct inode *parent, const char *name);
+/* The name of that key, of a file; where it is taken or its directory is not known, none: it
+ * vanishes. */
+void inode_move_to_key(struct inode *inode, const char *key);
+/* Each gets the other's name. Neither is above the other. */
+void inode_exchange(struct inode *one, struct inode *other);
 void inode_unlink(struct inode *inode); /* out of the tree; the caller holds a reference */
 /* Others took the name away: out of the tree and, unless something is owed, out of the journal. */
 void inode_vanish(struct inode *inode);
@@ -307,6 +312,13 @@ const char *publish_content_type(const struct inode *inode);
  * is watched. */
 void janitor_expect(struct inode *inode);
 void janitor_watch(struct vfs *vfs, const char *key, const char *put_id);
+/* The same of several keys, in place of an intent that would go on with what is there: before
+ * anything is deleted it is certain that no crash brings that back. */
+struct janitor_key {
+	const char *key, *put_id;
+};
+enum { JANITOR_KEYS_MAX = 2 };
+void janitor_replace(struct vfs *vfs, uint64_t id, const struct janitor_key keys[], size_t count);
 int janitor_look(struct vfs *vfs, const struct journal_intent *intent);
 /* Looks again and again, at most some minutes, until look says 1; then the intent goes. True: found
  * is taken over. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/check.h"
 #include "common/log.h"
 #include "fs/vfs/inode.h"
 
@@ -117,18 +118,46 @@ void janitor_expect(struct inode *inode)
 	free(key);
 }
 
-void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)
+/* In the journal; the intent that says so. */
+static struct journal_intent put_watch(struct vfs *vfs, const char *key, const char *put_id)
 {
 	struct journal_intent intent = {
 		.kind = INTENT_DELETE, .source = key, .target = "", .etag = put_id};
-	struct found_intent *found;
+
+	intent.id = uploader_intent_id(&vfs->uploader);
+	journal_put_intent(vfs->env->journal, &intent);
+	return intent;
+}
+
+/* Where there is no memory for it, the next mount looks. */
+static void watch_intent(struct vfs *vfs, const struct journal_intent *intent)
+{
+	struct found_intent *found = found_intent_new(intent);
+
+	if (found && !janitor_follow(vfs, found, janitor_look))
+		found_intent_free(found);
+}
+
+void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)
+{
+	struct journal_intent intent;
 
 	if (vfs->watches >= WATCHES_MAX)
 		return;
-	intent.id = uploader_intent_id(&vfs->uploader);
-	journal_put_intent(vfs->env->journal, &intent);
-	found = found_intent_new(&intent);
-	/* Where there is no memory for it, the next mount looks. */
-	if (found && !janitor_follow(vfs, found, janitor_look))
-		found_intent_free(found);
+	intent = put_watch(vfs, key, put_id);
+	watch_intent(vfs, &intent);
+}
+
+void janitor_replace(struct vfs *vfs, uint64_t id, const struct janitor_key keys[], size_t count)
+{
+	struct journal *journal = vfs->env->journal;
+	struct journal_intent intents[JANITOR_KEYS_MAX];
+
+	CHECK(count <= JANITOR_KEYS_MAX);
+	for (size_t i = 0; i < count; i++)
+		intents[i] = put_watch(vfs, keys[i].key, keys[i].put_id);
+	if (journal_wait(journal, journal_drop_intent(journal, id), JOURNAL_DURABLE))
+		return;
+	for (size_t i = 0; i < count; i++)
+		watch_intent(vfs, &intents[i]);
 }

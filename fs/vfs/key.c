@@ -21,10 +21,16 @@ static bool is_dot_or_dot_dot(const char *name, size_t len)
 
 static bool is_scratch(const char *name, size_t len)
 {
-	size_t prefix = sizeof(KEY_SCRATCH) - 1;
+	static const char *const starts[] = {KEY_SCRATCH, KEY_EXCHANGE};
 
-	return len >= prefix + PUT_ID_LEN && memcmp(name, KEY_SCRATCH, prefix) == 0 &&
-	       strspn(name + prefix, "0123456789abcdef") >= PUT_ID_LEN;
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		size_t prefix = strlen(starts[i]);
+
+		if (len >= prefix + PUT_ID_LEN && memcmp(name, starts[i], prefix) == 0 &&
+		    strspn(name + prefix, "0123456789abcdef") >= PUT_ID_LEN)
+			return true;
+	}
+	return false;
 }
 
 bool key_component(const char *dir, const char *key, struct key_component *out, bool *hidden)

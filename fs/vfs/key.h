@@ -11,9 +11,11 @@
 
 enum { NAME_BYTES_MAX = 255 };
 
-/* What the probe of a server calls its objects: this and at least 32 hexadecimal digits. Such names
- * are not shown and cannot be used. */
-#define KEY_SCRATCH ".s3mount-probe-"
+/* What the probe of a server calls its objects, and what holds one of two files that change places
+ * meanwhile: this and at least 32 hexadecimal digits. Such names are not shown and cannot be used.
+ */
+#define KEY_SCRATCH  ".s3mount-probe-"
+#define KEY_EXCHANGE ".s3mount-exchange-"
 
 /* A listed key below the directory prefix dir ("" or "a/b/"): where its first component is. */
 struct key_component {

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "fs/upload/multipart.h"
 #include "fs/upload/orphan.h"
+#include "fs/vfs/exchange.h"
 #include "fs/vfs/inode.h"
 #include "fs/vfs/tree_copy.h"
 
@@ -164,9 +165,18 @@ static int recover_tree(struct vfs *vfs, const struct journal_intent *intent)
 	return err;
 }
 
+static int recover_exchange(struct vfs *vfs, const struct journal_intent *intent)
+{
+	int settled = exchange_is_mixed(intent) ? exchange_finish_mixed(vfs, intent)
+						: exchange_finish(vfs, intent);
+
+	return settled < 0 ? settled : 0;
+}
+
 static bool is_rename(const struct journal_intent *intent)
 {
-	return intent->kind == INTENT_RENAME_FILE || intent->kind == INTENT_RENAME_DIR;
+	return intent->kind == INTENT_RENAME_FILE || intent->kind == INTENT_RENAME_DIR ||
+	       intent->kind == INTENT_EXCHANGE;
 }
 
 static int recover_intent(struct vfs *vfs, const struct found_intent *found)
@@ -178,6 +188,7 @@ static int recover_intent(struct vfs *vfs, const struct found_intent *found)
 	case INTENT_RENAME_FILE: return recover_rename(vfs, intent);
 	case INTENT_RENAME_DIR: return recover_tree(vfs, intent);
 	case INTENT_DELETE: return janitor_look(vfs, intent) < 0 ? -EAGAIN : 0;
+	case INTENT_EXCHANGE: return recover_exchange(vfs, intent);
 	}
 	return 0;
 }

@@ -17,6 +17,9 @@
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
 #endif
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE 2
+#endif
 
 #define SETTLE_WAIT (30 * NSEC_PER_SEC)
 
@@ -413,6 +416,10 @@ static int check(struct rename *rename, unsigned flags)
 		return -EEXIST;
 	if (source->directory && inode_is_ancestor(source, rename->to))
 		return -EINVAL;
+	if (flags & RENAME_EXCHANGE)
+		return !target							      ? -ENOENT
+		       : target->directory && inode_is_ancestor(target, rename->from) ? -EINVAL
+										      : 0;
 	if (target && target->directory && !source->directory)
 		return -EISDIR;
 	if (target && !target->directory && source->directory)
@@ -436,8 +443,10 @@ static int prepare(struct rename *rename, const char *name, unsigned flags)
 	if (!err)
 		err = inode_key(rename->source, &rename->source_key);
 	if (!err)
-		err = inode_child_key(rename->to, rename->new_name,
-				      rename->source->directory != NULL, &rename->target_key);
+		err = flags & RENAME_EXCHANGE ? inode_key(rename->target, &rename->target_key)
+					      : inode_child_key(rename->to, rename->new_name,
+								rename->source->directory != NULL,
+								&rename->target_key);
 	return err;
 }
 
@@ -448,7 +457,9 @@ static int rename_entered(struct rename *rename, const char *name, unsigned flag
 	inode_enter_two(rename->from, rename->to);
 	err = prepare(rename, name, flags);
 	if (!err && rename->source != rename->target)
-		err = rename->source->directory ? rename_directory(rename) : rename_file(rename);
+		err = flags & RENAME_EXCHANGE	  ? rename_exchange(rename)
+		      : rename->source->directory ? rename_directory(rename)
+						  : rename_file(rename);
 	inode_leave(rename->from);
 	if (rename->to != rename->from)
 		inode_leave(rename->to);
@@ -463,7 +474,7 @@ int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_
 
 	if (vfs->config.read_only)
 		return -EROFS;
-	if (flags & ~(unsigned)RENAME_NOREPLACE)
+	if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
 		return -EINVAL;
 	rename.from = inode_find(vfs, parent);
 	rename.to = inode_find(vfs, new_parent);

@@ -22,5 +22,21 @@ int rename_move_inode(struct rename *rename);
 int rename_put_intent(struct rename *rename, enum journal_intent_kind kind, const char *etag,
 		      uint64_t *id);
 int rename_directory(struct rename *rename);
+/* For tree_copy.copied; context: the directory's inode. */
+void rename_copied(void *context, const char *relative, const char *etag, const char *copy);
+/* All below the directory is in S3 and stays as it is until rename_thaw. */
+int rename_freeze(struct inode *directory);
+void rename_thaw(struct inode *directory);
+/* -EBUSY: what is above either name was renamed meanwhile. */
+int rename_check_keys(const struct rename *rename);
+
+/* rename_exchange.c; target is there */
+int rename_exchange(struct rename *rename);
+int rename_exchange_mixed(struct rename *rename); /* one of them is a directory */
+/* Their names, here and in the journal; returns the record. */
+uint64_t rename_exchange_names(struct inode *one, struct inode *other);
+void rename_take_copy(struct inode *inode, const char *etag, const char *put_id);
+/* Nothing is owed of it. The publication is the caller's, and is so again when it returns. */
+int publish_whole(struct inode *inode);
 
 #endif

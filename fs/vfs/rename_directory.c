@@ -11,7 +11,7 @@
 
 /* What was copied below has a new version: its inode learns it if the old one is what it has. Of
  * everything else S3 is asked again. */
-static void copied(void *context, const char *relative, const char *etag, const char *copy)
+void rename_copied(void *context, const char *relative, const char *etag, const char *copy)
 {
 	struct inode *inode = inode_below(context, relative);
 
@@ -164,7 +164,7 @@ static int move_tree(struct rename *rename)
 	struct tree_copy copy = {.uploader = &vfs->uploader,
 				 .source = rename->source_key,
 				 .target = rename->target_key,
-				 .copied = copied,
+				 .copied = rename_copied,
 				 .context = rename->source,
 				 .take_back = true};
 	char message[300] = "";
@@ -205,13 +205,14 @@ static int move_tree(struct rename *rename)
 }
 
 /* While this waited, others may have renamed what is above. */
-static int check_keys(const struct rename *rename)
+int rename_check_keys(const struct rename *rename)
 {
 	char *source = NULL, *target = NULL;
 	int err = inode_key(rename->source, &source);
 
 	if (!err)
-		err = inode_child_key(rename->to, rename->new_name, true, &target);
+		err = rename->target ? inode_key(rename->target, &target)
+				     : inode_child_key(rename->to, rename->new_name, true, &target);
 	if (!err &&
 	    (strcmp(source, rename->source_key) != 0 || strcmp(target, rename->target_key) != 0))
 		err = -EBUSY;
@@ -220,23 +221,38 @@ static int check_keys(const struct rename *rename)
 	return err;
 }
 
-int rename_directory(struct rename *rename)
+int rename_freeze(struct inode *directory)
 {
-	struct vfs *vfs = rename->vfs;
-	struct inode *source = rename->source;
-	int err = vfs_sync(vfs, source->ino, env_after(vfs->env, PUBLISH_WAIT));
+	struct vfs *vfs = directory->vfs;
+	int err = vfs_sync(vfs, directory->ino, env_after(vfs->env, PUBLISH_WAIT));
 
 	if (!err)
-		err = wait_alone(source);
+		err = wait_alone(directory);
 	if (err)
 		return err;
-	source->directory->frozen++;
-	quiesce_below(source);
-	err = check_keys(rename);
-	if (!err)
-		err = move_tree(rename);
-	source->directory->frozen--;
+	directory->directory->frozen++;
+	quiesce_below(directory);
+	return 0;
+}
+
+void rename_thaw(struct inode *directory)
+{
+	struct vfs *vfs = directory->vfs;
+
+	directory->directory->frozen--;
 	wait_wake_all(&vfs->thawed);
 	publish_pump(vfs);
+}
+
+int rename_directory(struct rename *rename)
+{
+	int err = rename_freeze(rename->source);
+
+	if (err)
+		return err;
+	err = rename_check_keys(rename);
+	if (!err)
+		err = move_tree(rename);
+	rename_thaw(rename->source);
 	return err;
 }

@@ -107,7 +107,7 @@ int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const c
 int vfs_readlink(struct vfs *vfs, uint64_t ino, char **target); /* caller frees */
 int vfs_unlink(struct vfs *vfs, uint64_t parent, const char *name);
 int vfs_rmdir(struct vfs *vfs, uint64_t parent, const char *name);
-/* flags: 0 or RENAME_NOREPLACE; others -EINVAL. */
+/* flags: 0, RENAME_NOREPLACE or RENAME_EXCHANGE; others -EINVAL. */
 int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_parent,
 	       const char *new_name, unsigned flags);
 

@@ -132,6 +132,30 @@ static bool apply_rename(struct sim_tree *tree, int from, int to)
 	return true;
 }
 
+static bool apply_exchange(struct sim_tree *tree, int one, int other)
+{
+	struct sim_tree before = *tree;
+
+	if (tree->entries[one].kind == SIM_ABSENT || tree->entries[other].kind == SIM_ABSENT ||
+	    sim_path_is_below(one, other) || sim_path_is_below(other, one))
+		return false;
+	if (tree->entries[one].kind == SIM_DIRECTORY && tree->entries[other].kind == SIM_DIRECTORY)
+		return one == other; /* not there */
+	for (int i = 0; i < SIM_PATHS; i++) {
+		int moved = sim_path_is_below(i, one)	  ? sim_path_moved(i, one, other)
+			    : sim_path_is_below(i, other) ? sim_path_moved(i, other, one)
+			    : i == one			  ? other
+			    : i == other		  ? one
+							  : i;
+
+		if (moved >= 0)
+			tree->entries[moved] = before.entries[i];
+		else
+			CHECK(before.entries[i].kind == SIM_ABSENT);
+	}
+	return true;
+}
+
 static bool apply(struct sim_history *history, struct sim_state *state, int index)
 {
 	struct sim_step *step = &history->steps[index];
@@ -150,6 +174,7 @@ static bool apply(struct sim_history *history, struct sim_state *state, int inde
 		entry->bytes = resized(history, entry->bytes, (size_t)step->offset);
 		return true;
 	case STEP_RENAME: return apply_rename(tree, step->path, step->other);
+	case STEP_EXCHANGE: return apply_exchange(tree, step->path, step->other);
 	case STEP_UNLINK:
 		if (entry->kind != SIM_FILE)
 			return false;
@@ -201,7 +226,7 @@ void sim_history_add(struct sim_history *history, struct sim_step step)
 	/* The file behind the handle, for sim_progress_take. */
 	if (step.kind == STEP_OPEN)
 		open = history->state.open[step.handle];
-	if (step.kind != STEP_RENAME)
+	if (step.kind != STEP_RENAME && step.kind != STEP_EXCHANGE)
 		history->steps[index].other = (int)open;
 }
 
@@ -224,22 +249,30 @@ static void raise_file(struct sim_progress *progress, const struct sim_history *
 		progress->floor[path] = after;
 }
 
-/* What S3 had is changed there, or the step has not succeeded. */
-static void raise_names(struct sim_progress *progress, const struct sim_step *step, int after,
+static void raise_moved(struct sim_progress *progress, int from, int to, int after,
 			const bool in_bucket[SIM_PATHS])
 {
 	for (int i = 0; i < SIM_PATHS; i++) {
 		int moved;
 
-		if (!in_bucket[i] || (i != step->path && !sim_path_is_below(i, step->path)))
+		if (!in_bucket[i] || (i != from && !sim_path_is_below(i, from)))
 			continue;
 		progress->floor[i] = after;
-		if (step->kind != STEP_RENAME)
-			continue;
-		moved = sim_path_moved(i, step->path, step->other);
+		moved = to < 0 ? -1 : sim_path_moved(i, from, to);
 		if (moved >= 0)
 			progress->floor[moved] = after;
 	}
+}
+
+/* What S3 had is changed there, or the step has not succeeded. */
+static void raise_names(struct sim_progress *progress, const struct sim_step *step, int after,
+			const bool in_bucket[SIM_PATHS])
+{
+	bool moves = step->kind == STEP_RENAME || step->kind == STEP_EXCHANGE;
+
+	raise_moved(progress, step->path, moves ? step->other : -1, after, in_bucket);
+	if (step->kind == STEP_EXCHANGE)
+		raise_moved(progress, step->other, step->path, after, in_bucket);
 }
 
 static bool is_open(const struct sim_history *history, int index, unsigned inode)
@@ -288,6 +321,7 @@ void sim_progress_take(struct sim_progress *progress, const struct sim_history *
 		break;
 	case STEP_SYNC_DIR: raise_all(progress, history, after); break;
 	case STEP_RENAME:
+	case STEP_EXCHANGE:
 	case STEP_UNLINK:
 	case STEP_RMDIR: raise_names(progress, step, after, in_bucket); break;
 	default: break;
@@ -297,16 +331,15 @@ void sim_progress_take(struct sim_progress *progress, const struct sim_history *
 void sim_step_print(const struct sim_history *history, int index, char *out, size_t size)
 {
 	static const char *const names[STEP_KINDS] = {
-		"open",	 "write", "append", "fsync", "close", "truncate", "rename", "unlink",
-		"mkdir", "rmdir", "chmod",  "evict", "sync",  "pause",	  "read"};
+		"open",	  "write", "append", "fsync", "close", "truncate", "rename", "exchange",
+		"unlink", "mkdir", "rmdir",  "chmod", "evict", "sync",	   "pause",  "read"};
 	const struct sim_step *step = &history->steps[index];
+	bool two = step->kind == STEP_RENAME || step->kind == STEP_EXCHANGE;
 	bool by_handle = step->kind >= STEP_WRITE && step->kind <= STEP_CLOSE;
 
 	snprintf(out, size, "%s %s%s%s%s%s +%llu %llu%s", names[step->kind],
-		 by_handle ? (step->handle ? "#1" : "#0") : sim_paths[step->path],
-		 step->kind == STEP_RENAME ? " " : "",
-		 step->kind == STEP_RENAME ? sim_paths[step->other] : "",
-		 step->flags & O_CREAT ? " creat" : "", step->flags & O_TRUNC ? " trunc" : "",
-		 (unsigned long long)step->offset, (unsigned long long)step->len,
-		 history->fails[index] ? " (fails)" : "");
+		 by_handle ? (step->handle ? "#1" : "#0") : sim_paths[step->path], two ? " " : "",
+		 two ? sim_paths[step->other] : "", step->flags & O_CREAT ? " creat" : "",
+		 step->flags & O_TRUNC ? " trunc" : "", (unsigned long long)step->offset,
+		 (unsigned long long)step->len, history->fails[index] ? " (fails)" : "");
 }

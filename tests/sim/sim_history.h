@@ -16,6 +16,7 @@ enum sim_step_kind {
 	STEP_CLOSE,
 	STEP_TRUNCATE, /* by name, to offset */
 	STEP_RENAME,   /* path to other */
+	STEP_EXCHANGE, /* path with other */
 	STEP_UNLINK,
 	STEP_MKDIR,
 	STEP_RMDIR,

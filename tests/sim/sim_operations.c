@@ -30,6 +30,7 @@ struct operation {
 #define AT(kind, path, to)  {kind, path, NULL, 0, to, 0}
 #define RENAME(from, to)    {STEP_RENAME, from, to, 0, 0, 0}
 #define READ(path, at, len) {STEP_READ, path, NULL, 0, at, len}
+#define EXCHANGE(one, two)  {STEP_EXCHANGE, one, two, 0, 0, 0}
 
 static const struct operation small_operations[] = {
 	{"create-n", {OPEN("n")}},
@@ -53,6 +54,12 @@ static const struct operation small_operations[] = {
 	{"rename-f-e", {RENAME("f", "e")}},
 	{"rename-f-d/y", {RENAME("f", "d/y")}},
 	{"rename-d/x-m", {RENAME("d/x", "m")}},
+	{"exchange-f-e", {EXCHANGE("f", "e")}},
+	{"exchange-n-m", {OPEN("m"), WRITE(0, 40), EXCHANGE("n", "m")}},
+	{"exchange-n-f", {EXCHANGE("n", "f")}},
+	{"exchange-d/x-f", {EXCHANGE("d/x", "f")}},
+	{"exchange-k-d", {OPEN("k"), WRITE(0, 40), EXCHANGE("k", "d")}},
+	{"exchange-k-n", {EXCHANGE("k", "n")}},
 	{"unlink-f", {ON(STEP_UNLINK, "f")}},
 	{"unlink-n", {ON(STEP_UNLINK, "n")}},
 	{"unlink-d/x", {ON(STEP_UNLINK, "d/x")}},

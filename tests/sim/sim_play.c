@@ -145,7 +145,7 @@ static int play_remove(struct sim_node *node, int path, bool directory)
 	return directory ? vfs_rmdir(node->vfs, parent, name) : vfs_unlink(node->vfs, parent, name);
 }
 
-static int play_rename(struct sim_node *node, int from, int to)
+static int play_rename(struct sim_node *node, int from, int to, unsigned flags)
 {
 	const char *from_name, *to_name;
 	uint64_t from_parent, to_parent;
@@ -153,7 +153,7 @@ static int play_rename(struct sim_node *node, int from, int to)
 
 	if (!err)
 		err = vfs_path_parent(node->vfs, caller, sim_paths[to], &to_parent, &to_name);
-	return err ? err : vfs_rename(node->vfs, from_parent, from_name, to_parent, to_name, 0);
+	return err ? err : vfs_rename(node->vfs, from_parent, from_name, to_parent, to_name, flags);
 }
 
 static int play_step(struct sim_player *player, int index)
@@ -169,7 +169,8 @@ static int play_step(struct sim_player *player, int index)
 	case STEP_FSYNC: return vfs_fsync(player->handles[step->handle]);
 	case STEP_CLOSE: return play_close(player, step->handle);
 	case STEP_TRUNCATE: return set(node, step->path, values, VFS_SET_SIZE);
-	case STEP_RENAME: return play_rename(node, step->path, step->other);
+	case STEP_RENAME: return play_rename(node, step->path, step->other, 0);
+	case STEP_EXCHANGE: return play_rename(node, step->path, step->other, RENAME_EXCHANGE);
 	case STEP_READ: return play_read(player, index);
 	case STEP_UNLINK: return play_remove(node, step->path, false);
 	case STEP_MKDIR: return play_mkdir(node, step->path);

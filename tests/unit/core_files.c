@@ -196,7 +196,7 @@ int core_rmdir(struct core_node *node, const char *path)
 	return err ? err : vfs_rmdir(node->vfs, parent, name);
 }
 
-int core_rename(struct core_node *node, const char *from, const char *to)
+static int rename_with(struct core_node *node, const char *from, const char *to, unsigned flags)
 {
 	const char *from_name, *to_name;
 	uint64_t from_parent, to_parent;
@@ -204,7 +204,17 @@ int core_rename(struct core_node *node, const char *from, const char *to)
 
 	if (!err)
 		err = vfs_path_parent(node->vfs, caller, to, &to_parent, &to_name);
-	return err ? err : vfs_rename(node->vfs, from_parent, from_name, to_parent, to_name, 0);
+	return err ? err : vfs_rename(node->vfs, from_parent, from_name, to_parent, to_name, flags);
+}
+
+int core_rename(struct core_node *node, const char *from, const char *to)
+{
+	return rename_with(node, from, to, 0);
+}
+
+int core_exchange(struct core_node *node, const char *one, const char *other)
+{
+	return rename_with(node, one, other, RENAME_EXCHANGE);
 }
 
 const char *core_list(struct core_node *node, const char *path)

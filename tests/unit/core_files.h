@@ -32,6 +32,7 @@ int core_symlink(struct core_node *node, const char *target, const char *path);
 int core_unlink(struct core_node *node, const char *path);
 int core_rmdir(struct core_node *node, const char *path);
 int core_rename(struct core_node *node, const char *from, const char *to);
+int core_exchange(struct core_node *node, const char *one, const char *other);
 /* Names of a directory, sorted, with a space after each; or "error ERRNO". Static storage. */
 const char *core_list(struct core_node *node, const char *path);
 bool core_exists(struct core_node *node, const char *path); /* fails the test on other errors */

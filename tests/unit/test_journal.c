@@ -175,6 +175,13 @@ static void write_changes_of_nodes(struct world *world)
 	journal_put_node(world->journal, &replaced); /* NULL strings count as empty */
 	journal_move_node(world->journal, 7, 2, "moved");
 	journal_move_node(world->journal, 99, 2, "nobody");
+	node.ino = 9;
+	journal_put_node(world->journal, &node);
+	node.ino = 10;
+	node.name = "there";
+	journal_put_node(world->journal, &node);
+	journal_exchange_nodes(world->journal, &(struct journal_name){9, 1, "there"},
+			       &(struct journal_name){10, 1, "old"});
 	journal_put_node(world->journal, &other);
 	journal_add_extent(world->journal, 8, 0, 10);
 	journal_drop_node(world->journal, 8);
@@ -197,6 +204,8 @@ static void a_row_is_replaced_as_a_whole_and_dropped_with_its_extents(void **sta
 	load(&world, &dump);
 	assert_non_null(strstr(dump.text, "7<2 'moved' 0 1 0:0 0 0,0,0 0 g0 f0 b0  0 '' '' ''\n"));
 	assert_non_null(strstr(dump.text, "8<1 'other' 0 "));
+	assert_non_null(strstr(dump.text, "9<1 'there' "));
+	assert_non_null(strstr(dump.text, "10<1 'old' "));
 	assert_non_null(strstr(dump.text, "'text/plain'\n"));
 	assert_null(strstr(dump.text, "nobody"));
 	world_close(&world, true);

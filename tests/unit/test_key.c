@@ -42,6 +42,9 @@ static void the_first_component_below_a_directory_is_found(void **state)
 		{"a/", "a/.s3mount-probe-0123456789abcdef0123456789abcdef-1", NULL, false, false},
 		{"a/", "a/.s3mount-probe-0123456789abcdef0123456789abcdex",
 		 ".s3mount-probe-0123456789abcdef0123456789abcdex", false, false},
+		/* what is set aside while two files change places */
+		{"", ".s3mount-exchange-0123456789abcdef0123456789abcdef", NULL, false, false},
+		{"", ".s3mount-exchange-notes", ".s3mount-exchange-notes", false, false},
 		/* no POSIX name */
 		{"", "/", NULL, false, true},
 		{"", "/a", NULL, false, true},

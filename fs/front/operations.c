@@ -263,13 +263,13 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 					new_name, flags));
 }
 
-/* Objects have one name. EPERM is what link(2) says of file systems without hard links. */
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
 {
-	(void)ino;
-	(void)new_parent;
-	(void)new_name;
-	operation_error(req, -EPERM);
+	struct operations_context *context = operation_begin(req);
+	struct stat attributes;
+	int err = vfs_link(context->vfs, ino, new_parent, new_name, &attributes);
+
+	reply_entry(req, context, err, &attributes);
 }
 
 static struct vfs_handle *to_handle(const struct fuse_file_info *info)
@@ -284,8 +284,10 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	struct fuse_entry_param entry;
 	struct vfs_handle *handle;
 	struct stat attributes;
-	int err = vfs_create(context->vfs, operation_caller(req), parent, name, mode, info->flags,
-			     &handle, &attributes);
+	int err = context->tmpfile ? vfs_tmpfile(context->vfs, operation_caller(req), parent, mode,
+						 info->flags, &handle, &attributes)
+				   : vfs_create(context->vfs, operation_caller(req), parent, name,
+						mode, info->flags, &handle, &attributes);
 
 	if (err) {
 		operation_error(req, err);

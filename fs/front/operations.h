@@ -21,6 +21,7 @@ struct operations_context {
 	struct protocol_init init;
 	struct interruption *interruption; /* of the request that begins */
 	bool kills_privileges; /* of the request that begins: protocol_kills_privileges */
+	bool tmpfile;	       /* the same: protocol_take_tmpfile */
 	int result; /* of a reply that was an error, until it is in the debug log; else 0 */
 };
 

@@ -97,3 +97,19 @@ bool protocol_kills_privileges(const void *request, size_t len)
 	default: return false;
 	}
 }
+
+bool protocol_take_tmpfile(void *request, size_t len)
+{
+	enum { TMPFILE = 51 }; /* FUSE_TMPFILE, which older headers lack */
+	struct fuse_in_header header;
+	struct fuse_create_in create;
+
+	if (len < sizeof(header))
+		return false;
+	memcpy(&header, request, sizeof(header));
+	if (header.opcode != TMPFILE || !take(request, len, &create, sizeof(create)))
+		return false;
+	header.opcode = FUSE_CREATE;
+	memcpy(request, &header, sizeof(header));
+	return true;
+}

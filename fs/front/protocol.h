@@ -39,4 +39,9 @@ bool protocol_tells_kills(const struct protocol_init *init);
  * write, a truncation, an open that truncates, by somebody without CAP_FSETID, or a chown. */
 bool protocol_kills_privileges(const void *request, size_t len);
 
+/* An open(2) with O_TMPFILE (FUSE_TMPFILE, Linux 6.2), which libfuse knows from 3.17 on: it becomes
+ * a FUSE_CREATE, whose arguments and reply it has. The name in it says nothing. False: it is
+ * another request, and is left as it is. */
+bool protocol_take_tmpfile(void *request, size_t len);
+
 #endif

@@ -72,6 +72,7 @@ static void watch(struct front *front)
 static void look(struct front *front, const struct fuse_buf *buf)
 {
 	front->context.kills_privileges = protocol_kills_privileges(buf->mem, buf->size);
+	front->context.tmpfile = protocol_take_tmpfile(buf->mem, buf->size);
 	if (protocol_read_init(buf->mem, buf->size, &front->context.init))
 		log_debug("FUSE: the kernel offers %#llx",
 			  (unsigned long long)front->context.init.offered);

@@ -138,6 +138,7 @@ struct inode {
 	bool row_complete;	   /* which says that the data file holds everything */
 	bool was_owed;		   /* a row that owes data may be durable; */
 	uint64_t settled_sequence; /* the newest record of it; the one that ends that, when clean */
+	bool unnamed;		   /* made without a name, which it may still get */
 	bool later;		   /* NODE_LATER of the row that it comes from */
 	uint64_t haunted_at;	   /* monotonic: the newest attempt whose end nobody saw; 0: none */
 	bool untouched;		   /* dirty as it was loaded: nobody has changed it since */
@@ -239,7 +240,12 @@ int change_confirm(struct inode *inode);
 uint64_t change_forget(struct inode *inode);
 int inode_open_content(struct inode *inode);
 
-/* namespace.c: a symlink's target, read unless it is known */
+/* namespace.c: a directory that has a name; takes a busy reference. Errors: -ESTALE, -ENOTDIR,
+ * -ENOENT. */
+int vfs_find_directory(struct vfs *vfs, uint64_t ino, struct inode **out);
+/* The owner, times and state of what is made in parent. */
+void inode_begin(struct inode *inode, struct vfs_caller caller, const struct inode *parent);
+/* A symlink's target, read unless it is known. */
 int inode_read_target(struct inode *inode);
 /* What is open stays readable when its object goes: brings the rest of it here. */
 int inode_keep_for_readers(struct inode *inode);

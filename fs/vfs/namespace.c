@@ -15,7 +15,7 @@
 
 #define PUBLISH_WAIT (300 * NSEC_PER_SEC)
 
-static int get_directory(struct vfs *vfs, uint64_t ino, struct inode **out)
+int vfs_find_directory(struct vfs *vfs, uint64_t ino, struct inode **out)
 {
 	struct inode *inode = inode_find(vfs, ino);
 
@@ -29,6 +29,22 @@ static int get_directory(struct vfs *vfs, uint64_t ino, struct inode **out)
 	}
 	*out = inode;
 	return 0;
+}
+
+void inode_begin(struct inode *inode, struct vfs_caller caller, const struct inode *parent)
+{
+	inode->attributes.uid = caller.uid;
+	inode->attributes.gid = caller.gid;
+	if (parent->attributes.mode & S_ISGID) { /* inode_init_owner, fs/inode.c of Linux */
+		inode->attributes.gid = parent->attributes.gid;
+		if (inode->directory)
+			inode->attributes.mode |= S_ISGID;
+	}
+	inode_touch(inode, true);
+	inode->attributes.atime = inode->attributes.mtime;
+	inode->attributes_known = true;
+	inode->remote = REMOTE_ABSENT;
+	inode->changed = ++inode->vfs->change;
 }
 
 /* A new inode under a name that is free. The key must fit, with the slash that a directory needs.
@@ -54,18 +70,7 @@ static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *pa
 	child = inode_new(parent, name, mode);
 	if (!child)
 		return -ENOMEM;
-	child->attributes.uid = caller.uid;
-	child->attributes.gid = caller.gid;
-	if (parent->attributes.mode & S_ISGID) { /* inode_init_owner, fs/inode.c of Linux */
-		child->attributes.gid = parent->attributes.gid;
-		if (S_ISDIR(mode))
-			child->attributes.mode |= S_ISGID;
-	}
-	inode_touch(child, true);
-	child->attributes.atime = child->attributes.mtime;
-	child->attributes_known = true;
-	child->remote = REMOTE_ABSENT;
-	child->changed = ++vfs->change;
+	inode_begin(child, caller, parent);
 	if (child->directory) /* nothing lies below the name: that has just been looked up */
 		child->directory->listed_at = env_now(vfs->env);
 	err = inode_link(child, parent, name);
@@ -75,11 +80,6 @@ static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *pa
 	}
 	*out = child;
 	return 0;
-}
-
-static void touch_parent(struct inode *parent)
-{
-	inode_touch(parent, true);
 }
 
 /* Out of the tree again, as if it had never been. */
@@ -95,7 +95,7 @@ int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, con
 	     mode_t mode, dev_t rdev, const char *target, struct stat *out)
 {
 	struct inode *parent, *child = NULL;
-	int err = get_directory(vfs, parent_ino, &parent);
+	int err = vfs_find_directory(vfs, parent_ino, &parent);
 
 	if (err)
 		return err;
@@ -123,7 +123,7 @@ int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, con
 			undo(child);
 	}
 	if (!err) {
-		touch_parent(parent);
+		inode_touch(parent, true);
 		inode_stat(child, out);
 		child->nlookup++;
 	}
@@ -181,7 +181,7 @@ static int open_new(struct inode *parent, struct inode *child, int flags,
 	if (err)
 		undo(child);
 	else
-		touch_parent(parent);
+		inode_touch(parent, true);
 	return err;
 }
 
@@ -189,7 +189,7 @@ int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, c
 	       mode_t mode, int flags, struct vfs_handle **handle, struct stat *out)
 {
 	struct inode *parent, *child = NULL;
-	int err = get_directory(vfs, parent_ino, &parent);
+	int err = vfs_find_directory(vfs, parent_ino, &parent);
 
 	if (err)
 		return err;
@@ -411,7 +411,7 @@ int name_remove(struct inode *inode)
 		parent->changed = inode->changed = ++vfs->change;
 		dirty = inode_is_dirty(inode);
 		owed = inode_orphan(inode);
-		touch_parent(parent);
+		inode_touch(parent, true);
 	}
 	publish_release(inode);
 	inode_leave(parent);
@@ -433,7 +433,7 @@ int name_remove(struct inode *inode)
 int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)
 {
 	struct inode *parent, *child;
-	int err = get_directory(vfs, parent_ino, &parent);
+	int err = vfs_find_directory(vfs, parent_ino, &parent);
 
 	if (err)
 		return err;
@@ -449,7 +449,7 @@ int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)
 int vfs_rmdir(struct vfs *vfs, uint64_t parent_ino, const char *name)
 {
 	struct inode *parent, *child;
-	int err = get_directory(vfs, parent_ino, &parent);
+	int err = vfs_find_directory(vfs, parent_ino, &parent);
 
 	if (err)
 		return err;

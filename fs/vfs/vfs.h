@@ -115,6 +115,12 @@ int vfs_rename(struct vfs *vfs, uint64_t parent, const char *name, uint64_t new_
  */
 int vfs_create(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,
 	       mode_t mode, int flags, struct vfs_handle **handle, struct stat *out);
+/* unnamed.c: a file without a name (O_TMPFILE), as one that was unlinked: it is never published and
+ * goes with its last handle, unless vfs_link gives it a name. */
+int vfs_tmpfile(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, mode_t mode, int flags,
+		struct vfs_handle **handle, struct stat *out);
+/* link(2), of such a file alone, and once: -EPERM for all others, as objects have one name. */
+int vfs_link(struct vfs *vfs, uint64_t ino, uint64_t parent, const char *name, struct stat *out);
 /* *keep_cache: the file is still the version that the kernel's page cache and attributes may hold.
  */
 int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,

@@ -180,9 +180,32 @@ static void other_replies_stay_as_they_are(void **state)
 					    sizeof(failed.body)));
 }
 
+static void a_file_without_a_name_is_asked_for_as_a_create(void **state)
+{
+	enum { TMPFILE = 51, CREATE_BYTES = 16 };
+	char arguments[CREATE_BYTES + 2] = {0}, *request;
+	uint32_t opcode;
+
+	(void)state;
+	request = make(TMPFILE, arguments, sizeof(arguments));
+	assert_true(protocol_take_tmpfile(request, HEADER + sizeof(arguments)));
+	memcpy(&opcode, request + OPCODE_AT, sizeof(opcode));
+	assert_int_equal(opcode, CREATE);
+	/* once it is one, and where it is too short, it is left alone */
+	assert_false(protocol_take_tmpfile(request, HEADER + sizeof(arguments)));
+	free(request);
+	request = make(TMPFILE, arguments, CREATE_BYTES - 1);
+	assert_false(protocol_take_tmpfile(request, HEADER + CREATE_BYTES - 1));
+	free(request);
+	request = make(CREATE, arguments, sizeof(arguments));
+	assert_false(protocol_take_tmpfile(request, HEADER - 1));
+	free(request);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_without_a_name_is_asked_for_as_a_create),
 		cmocka_unit_test(each_request_says_at_its_own_place_that_privileges_go),
 		cmocka_unit_test(requests_that_are_cut_say_nothing),
 		cmocka_unit_test(what_the_kernel_offers_is_asked_for),

@@ -110,7 +110,8 @@ static bool is_mix(const struct sim_history *history, int path, int from, int to
 			const struct sim_entry *entry = &history->trees[j].entries[path];
 
 			if (entry->kind == SIM_FILE)
-				known = byte == (at < entry->bytes->size ? entry->bytes->data[at] : 0);
+				known = byte ==
+					(at < entry->bytes->size ? entry->bytes->data[at] : 0);
 		}
 		if (!known)
 			return false;

@@ -249,6 +249,16 @@ static bool is_outdated(const struct vfs_handle *handle)
 	return handle->version != handle->inode->version;
 }
 
+bool handle_is_current(const struct vfs_handle *handle)
+{
+	return !is_outdated(handle);
+}
+
+struct inode *handle_inode(const struct vfs_handle *handle)
+{
+	return handle->inode;
+}
+
 static bool may_write(const struct vfs_handle *handle, uint64_t offset)
 {
 	return offset == VFS_AT_END || !is_outdated(handle);
@@ -396,27 +406,6 @@ void vfs_release(struct vfs_handle *handle)
 	}
 	inode_put(inode);
 	free(handle);
-}
-
-ssize_t vfs_copy_range(struct vfs_handle *from, uint64_t from_offset, struct vfs_handle *to,
-		       uint64_t to_offset, size_t len)
-{
-	enum { PIECE = 1 << 20, MOST = 8 * PIECE };
-	size_t end = len < MOST ? len : MOST, done = 0;
-	char *piece = malloc(end < PIECE ? end + 1 : PIECE);
-	ssize_t got = piece ? 1 : -ENOMEM;
-
-	while (done < end && got > 0) {
-		size_t want = end - done < PIECE ? end - done : PIECE;
-
-		got = vfs_read(from, piece, want, from_offset + done);
-		if (got > 0)
-			got = vfs_write(to, piece, (size_t)got, to_offset + done);
-		if (got > 0)
-			done += (size_t)got;
-	}
-	free(piece);
-	return got < 0 && done == 0 ? got : (ssize_t)done;
 }
 
 /* mode 0: room that is there now; another writer may take it. */

@@ -60,6 +60,7 @@ struct vfs {
 	uint64_t published, conflicts, failures; /* counters for status */
 	char last_error[400];
 	int64_t last_error_at; /* wall, ns */
+	uint64_t copy_least;   /* bytes of a file that is worth a copy of the server */
 	bool write_stopped;    /* a local fsync or the journal failed: no writes any more */
 };
 
@@ -276,6 +277,9 @@ int change_attributes_end(struct inode *inode);
 void handle_attach(struct inode *inode, int flags,
 		   struct vfs_handle **out); /* NULL: out of memory */
 int file_truncate(struct inode *inode, uint64_t size);
+struct inode *handle_inode(const struct vfs_handle *handle);
+/* Others have not replaced the file since it was opened. */
+bool handle_is_current(const struct vfs_handle *handle);
 
 /* durable.c */
 /* What is owed of it is committed, or durable, on this node's disk: data first, then the journal.
@@ -293,6 +297,11 @@ void durable_fired(struct timer *timer); /* of vfs->keeper */
 
 /* publication.c: one attempt; outcome says how it ended */
 void publish_once(struct inode *inode, struct upload_outcome *outcome);
+/* The empty file becomes what the source's object is, by a copy of the server: its content here has
+ * to follow. The publication is the caller's, and both stay under their names. After an error it is
+ * what it was: -ESTALE also where one of the keys has another version. */
+int publish_copy_of(struct inode *inode, const struct inode *source,
+		    struct upload_outcome *outcome);
 /* publish.c */
 void publish_pump(struct vfs *vfs);
 bool publish_heals(int err); /* a failure that time heals */

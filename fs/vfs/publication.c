@@ -197,40 +197,92 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 	free(type);
 }
 
-/* chmod and its kind on an object that is there: a copy onto itself with new metadata. */
-static void publish_attributes(struct inode *inode, const char *key, struct upload_outcome *outcome)
+/* What the inode is goes to its key by a copy of the server, with the attributes that it has here.
+ */
+static void publish_copied(struct inode *inode, struct copy_job *job,
+			   struct upload_outcome *outcome)
 {
-	struct vfs *vfs = inode->vfs;
 	struct os_meta meta = OS_META_INIT;
-	char *etag = string_copy(inode->etag ? inode->etag : "");
-	char *type = string_copy(publish_content_type(inode));
 	struct body none = {NULL, {NULL, 0}, NULL};
-	struct copy_job job = {
-		.source = key,
-		.target = key,
-		.size = inode->remote_size,
-		.source_etag = etag,
-		.target_etag = etag,
-		.replace_meta = true,
-		.meta = &meta,
-		.headers = &inode->headers,
-		.content_type = type,
-	};
 
+	job->replace_meta = true;
+	job->meta = &meta;
+	job->headers = &inode->headers;
 	inode->frozen_generation = inode->generation;
 	inode->dirty_frozen |= inode->dirty;
 	inode->dirty = 0;
-	outcome->err = etag ? publish_metadata(inode, &meta) : -ENOMEM;
+	outcome->err = job->source_etag ? publish_metadata(inode, &meta) : -ENOMEM;
 	if (!outcome->err)
 		outcome->err = await_record(inode);
 	if (!outcome->err)
-		copy_run(&vfs->uploader, &job, outcome);
+		copy_run(&inode->vfs->uploader, job, outcome);
 	if (!outcome->err)
-		take_published(inode, outcome, inode->remote_size);
+		take_published(inode, outcome, job->size);
 	thaw(inode, &none, outcome->err == 0);
 	os_meta_free(&meta);
+}
+
+/* chmod and its kind on an object that is there: a copy onto itself with new metadata. */
+static void publish_attributes(struct inode *inode, const char *key, struct upload_outcome *outcome)
+{
+	char *etag = string_copy(inode->etag ? inode->etag : "");
+	char *type = string_copy(publish_content_type(inode));
+	struct copy_job job = {.source = key,
+			       .target = key,
+			       .size = inode->remote_size,
+			       .source_etag = etag,
+			       .target_etag = etag,
+			       .content_type = type};
+
+	publish_copied(inode, &job, outcome);
 	free(etag);
 	free(type);
+}
+
+/* Where the server does not look at the condition of a copy, we do, just before. */
+static int check_base(struct inode *inode, const char *key, const char *etag)
+{
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	int err = env_s3(inode->vfs->env, &head);
+
+	if (err == -ENOENT)
+		err = etag[0] ? -ESTALE : 0;
+	else if (!err)
+		err = strcmp(head.result.etag, etag) == 0 ? 0 : -ESTALE;
+	os_request_free_result(&head);
+	return err;
+}
+
+int publish_copy_of(struct inode *inode, const struct inode *source, struct upload_outcome *outcome)
+{
+	struct vfs *vfs = inode->vfs;
+	char *key = NULL, *source_key = NULL;
+	char *etag = string_copy(inode->etag ? inode->etag : "");
+	char *source_etag = string_copy(source->etag);
+	char *type = string_copy(publish_content_type(inode));
+	struct copy_job job = {.size = source->remote_size,
+			       .source_etag = source_etag,
+			       .target_etag = etag,
+			       .content_type = type};
+
+	memset(outcome, 0, sizeof(*outcome));
+	outcome->err = etag && source_etag && type ? inode_key(inode, &key) : -ENOMEM;
+	if (!outcome->err)
+		outcome->err = inode_key(source, &source_key);
+	if (!outcome->err && !vfs->uploader.can.copy)
+		outcome->err = check_base(inode, key, etag);
+	job.source = source_key;
+	job.target = key;
+	if (!outcome->err)
+		publish_copied(inode, &job, outcome);
+	if (outcome->err && outcome->ambiguous)
+		inode->resolve_first = true;
+	free(key);
+	free(source_key);
+	free(etag);
+	free(source_etag);
+	free(type);
+	return outcome->err;
 }
 
 /* Attributes as we have them, extended ones as well, on top of that version. */

@@ -135,7 +135,8 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
  * would grow by; it is not held. Errors besides: -EOPNOTSUPP other modes than KEEP_SIZE,
  * PUNCH_HOLE, ZERO_RANGE. */
 int vfs_fallocate(struct vfs_handle *handle, int mode, uint64_t offset, uint64_t len);
-/* copy_file_range(2). Some MiB at once at most; 0: the source ends there. */
+/* copy_file_range(2). A whole file that is in S3, into an empty one: by the server, which publishes
+ * the new one. Else some MiB at once at most; 0: the source ends there. */
 ssize_t vfs_copy_range(struct vfs_handle *from, uint64_t from_offset, struct vfs_handle *to,
 		       uint64_t to_offset, size_t len);
 /* SEEK_HOLE or SEEK_DATA of lseek(2). -ENXIO: nothing of it follows. */

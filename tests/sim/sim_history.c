@@ -99,6 +99,27 @@ static bool apply_write(struct sim_history *history, struct sim_state *state, in
 	return true;
 }
 
+static bool apply_copy(struct sim_history *history, struct sim_state *state,
+		       const struct sim_step *step)
+{
+	const struct sim_entry *source = &state->tree.entries[step->path];
+	unsigned inode = state->open[step->handle];
+	int path = path_of(&state->tree, inode);
+	struct sim_bytes *bytes;
+	size_t size;
+
+	if (!inode || source->kind != SIM_FILE)
+		return false;
+	if (path < 0 || source->inode == inode)
+		return true;
+	size = state->tree.entries[path].bytes->size;
+	bytes = resized(history, state->tree.entries[path].bytes,
+			size > source->bytes->size ? size : source->bytes->size);
+	memcpy(bytes->data, source->bytes->data, source->bytes->size);
+	state->tree.entries[path].bytes = bytes;
+	return true;
+}
+
 static bool apply_rename(struct sim_tree *tree, int from, int to)
 {
 	struct sim_entry *source = &tree->entries[from], *target = &tree->entries[to];
@@ -166,6 +187,7 @@ static bool apply(struct sim_history *history, struct sim_state *state, int inde
 	case STEP_OPEN: return apply_open(history, state, step);
 	case STEP_WRITE:
 	case STEP_APPEND: return apply_write(history, state, index);
+	case STEP_COPY: return apply_copy(history, state, step);
 	case STEP_FSYNC:
 	case STEP_CLOSE: return state->open[step->handle] != 0;
 	case STEP_TRUNCATE:
@@ -331,8 +353,9 @@ void sim_progress_take(struct sim_progress *progress, const struct sim_history *
 void sim_step_print(const struct sim_history *history, int index, char *out, size_t size)
 {
 	static const char *const names[STEP_KINDS] = {
-		"open",	  "write", "append", "fsync", "close", "truncate", "rename", "exchange",
-		"unlink", "mkdir", "rmdir",  "chmod", "evict", "sync",	   "pause",  "read"};
+		"open",	    "write",  "append", "copy",	 "fsync", "close", "truncate", "rename",
+		"exchange", "unlink", "mkdir",	"rmdir", "chmod", "evict", "sync",     "pause",
+		"read"};
 	const struct sim_step *step = &history->steps[index];
 	bool two = step->kind == STEP_RENAME || step->kind == STEP_EXCHANGE;
 	bool by_handle = step->kind >= STEP_WRITE && step->kind <= STEP_CLOSE;

@@ -12,6 +12,7 @@ enum sim_step_kind {
 	STEP_OPEN, /* flags: O_CREAT, O_TRUNC */
 	STEP_WRITE,
 	STEP_APPEND,
+	STEP_COPY, /* copy_file_range of path, into what is open */
 	STEP_FSYNC,
 	STEP_CLOSE,
 	STEP_TRUNCATE, /* by name, to offset */

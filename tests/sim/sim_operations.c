@@ -41,6 +41,8 @@ static const struct operation small_operations[] = {
 	{"append-n", {OPEN("n"), APPEND(700)}},
 	{"rewrite-f", {OPEN_EMPTY("f"), WRITE(0, 2000)}},
 	{"rewrite-n", {OPEN_EMPTY("n"), WRITE(0, 100), WRITE(100, 5000)}},
+	{"copy-f-n", {OPEN_EMPTY("n"), ON(STEP_COPY, "f")}},
+	{"copy-e-f", {OPEN_EMPTY("f"), ON(STEP_COPY, "e")}},
 	{"truncate-f", {AT(STEP_TRUNCATE, "f", 100)}},
 	{"empty-f", {AT(STEP_TRUNCATE, "f", 0)}},
 	{"grow-f", {AT(STEP_TRUNCATE, "f", 9000)}},

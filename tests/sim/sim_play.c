@@ -63,6 +63,29 @@ static int play_write(struct sim_player *player, int index)
 	return got < 0 ? (int)got : got == (ssize_t)step->len ? 0 : -EIO;
 }
 
+static int play_copy(struct sim_player *player, const struct sim_step *step)
+{
+	enum { MOST = 1 << 20 };
+	struct sim_node *node = player->node;
+	struct vfs_handle *from;
+	struct stat found;
+	uint64_t offset = 0;
+	bool keep;
+	ssize_t got;
+	int err = find(node, step->path, &found);
+
+	if (!err)
+		err = vfs_open(node->vfs, caller, found.st_ino, O_RDONLY, &from, &keep);
+	if (err)
+		return err;
+	do {
+		got = vfs_copy_range(from, offset, player->handles[step->handle], offset, MOST);
+		offset += got > 0 ? (uint64_t)got : 0;
+	} while (got > 0);
+	vfs_release(from);
+	return (int)got;
+}
+
 static int play_close(struct sim_player *player, int handle)
 {
 	int err = vfs_flush(player->handles[handle]);
@@ -166,6 +189,7 @@ static int play_step(struct sim_player *player, int index)
 	case STEP_OPEN: return play_open(player, step);
 	case STEP_WRITE:
 	case STEP_APPEND: return play_write(player, index);
+	case STEP_COPY: return play_copy(player, step);
 	case STEP_FSYNC: return vfs_fsync(player->handles[step->handle]);
 	case STEP_CLOSE: return play_close(player, step->handle);
 	case STEP_TRUNCATE: return set(node, step->path, values, VFS_SET_SIZE);

@@ -288,6 +288,7 @@ int sim_node_load(struct sim_node *node, struct error *error)
 		sim_sqlite_detach(node->directory);
 		return err;
 	}
+	node->vfs->copy_least = 1; /* files are small here */
 	vfs_uploader(node->vfs)->can = (struct upload_capabilities){
 		.put_if_none_match = true,
 		.put_if_match = true,

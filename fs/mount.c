@@ -333,6 +333,7 @@ static int create_vfs(struct mount *mount)
 		.parallel = (unsigned)options->parallel,
 		.read_only = mount->read_only,
 		.media_types = mount->media_types,
+		.noatime = options->noatime,
 		.cache_directory = mount->cache.path,
 	};
 	err = open_core(mount, &config);

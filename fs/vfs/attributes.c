@@ -369,3 +369,11 @@ const char *attributes_content_type(uint32_t mode)
 {
 	return S_ISDIR(mode) ? "application/x-directory" : "application/octet-stream";
 }
+
+bool attributes_atime_is_due(const struct attributes *attributes, int64_t now)
+{
+	const int64_t day = INT64_C(24) * 3600 * 1000000000;
+
+	return attributes->atime <= attributes->mtime || attributes->atime <= attributes->ctime ||
+	       now - attributes->atime >= day;
+}

@@ -46,6 +46,10 @@ void attributes_decode(struct attributes *out, const struct os_meta *meta, const
  * OS_META_BYTES_MAX (meta is then unusable). */
 int attributes_encode(const struct attributes *attributes, struct os_meta *meta);
 
+/* Does a read at that time change atime? relatime (relatime_need_update, fs/inode.c of Linux): only
+ * when it is not later than mtime and ctime, or a day old. */
+bool attributes_atime_is_due(const struct attributes *attributes, int64_t now);
+
 /* The put-id: which publication of ours an object is. Metadata name and helpers. */
 #define META_PUT_ID "s3mount-putid"
 enum { PUT_ID_LEN = 32 }; /* hex digits */

@@ -108,7 +108,9 @@ static int remove_version(struct mixed *mixed, const char *key, const char *etag
 
 static int copy_file(struct mixed *mixed, const struct inode *file, struct upload_outcome *outcome)
 {
-	struct os_meta meta = OS_META_INIT;
+	/* Copies, as a HEAD may replace the inode's while the request is under way. */
+	struct os_meta meta = OS_META_INIT, headers = OS_META_INIT;
+	char *type = string_copy(publish_content_type(file));
 	struct copy_job job = {.source = mixed->file,
 			       .target = mixed->new_file,
 			       .size = file->remote_size,
@@ -116,11 +118,13 @@ static int copy_file(struct mixed *mixed, const struct inode *file, struct uploa
 			       .target_etag = "",
 			       .replace_meta = true,
 			       .meta = &meta,
-			       .headers = &file->headers,
-			       .content_type = file->content_type};
+			       .headers = &headers,
+			       .content_type = type};
 
 	memset(outcome, 0, sizeof(*outcome));
-	outcome->err = os_meta_copy(&meta, &file->meta);
+	outcome->err = type ? os_meta_copy(&meta, &file->meta) : -ENOMEM;
+	if (!outcome->err)
+		outcome->err = os_meta_copy(&headers, &file->headers);
 	if (!outcome->err)
 		outcome->err = os_meta_set(&meta, META_PUT_ID, mixed->put_id);
 	if (!outcome->err)
@@ -128,6 +132,8 @@ static int copy_file(struct mixed *mixed, const struct inode *file, struct uploa
 	if (!outcome->err)
 		copy_run(&mixed->vfs->uploader, &job, outcome);
 	os_meta_free(&meta);
+	os_meta_free(&headers);
+	free(type);
 	memcpy(mixed->new_etag, outcome->etag, OS_ETAG_MAX);
 	return outcome->err;
 }

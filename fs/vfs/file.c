@@ -76,12 +76,23 @@ static int drop_capability(struct inode *inode)
 	return change_attributes_end(inode);
 }
 
+/* Objects have no holes, so the zeros up to there have to be sent. More than may wait for its
+ * upload would keep out all other writers for as long as that takes. */
+static bool is_too_sparse(const struct inode *inode, uint64_t from, uint64_t to)
+{
+	uint64_t waiting = inode->content ? inode->content->accounted_dirty : 0;
+
+	return to > from && waiting + (to - from) > inode->vfs->cache.dirty_limit;
+}
+
 int file_truncate(struct inode *inode, uint64_t size)
 {
 	struct journal *journal = inode->vfs->env->journal;
 	uint64_t old, sequence;
 	bool emptied = false;
-	int err = size > OBJECT_MAX ? -EFBIG : drop_capability(inode);
+	int err = size > OBJECT_MAX || is_too_sparse(inode, inode_size(inode), size)
+			  ? -EFBIG
+			  : drop_capability(inode);
 
 	if (!err && size == 0 && !inode->vfs->config.read_only) {
 		err = start_empty(inode);
@@ -190,6 +201,20 @@ static ssize_t read_once(struct vfs_handle *handle, void *data, size_t len, uint
 	return got;
 }
 
+/* The access time is kept here, and goes to S3 along with the next change: a read must not cost a
+ * copy of the object. Later reads through the handle may not reach us. */
+static void note_read(struct vfs_handle *handle)
+{
+	struct inode *inode = handle->inode;
+	const struct vfs_config *config = &inode->vfs->config;
+	int64_t now = executor_wall(inode->vfs->env->executor);
+
+	handle->served = true;
+	if (!config->noatime && !config->read_only && !(handle->flags & O_NOATIME) &&
+	    attributes_atime_is_due(&inode->attributes, now))
+		inode->attributes.atime = now;
+}
+
 ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t offset)
 {
 	enum { TURNS = 4 };
@@ -219,8 +244,8 @@ ssize_t vfs_read(struct vfs_handle *handle, void *data, size_t len, uint64_t off
 		got = read_once(handle, data, len, offset);
 	if (local_disk_is_full((int)got))
 		got = local_disk_read_past(inode, data, len, offset);
-	if (got > 0)
-		handle->served = true;
+	if (got > 0 && !handle->served)
+		note_read(handle);
 	if (got == -ENOENT)
 		got = -ESTALE;
 	return got;
@@ -286,6 +311,8 @@ static int place(struct vfs_handle *handle, const void *data, size_t len, uint64
 		return err;
 	old = inode->content->size;
 	at = *offset == VFS_AT_END ? old : *offset;
+	if (is_too_sparse(inode, old, at))
+		return -EFBIG;
 	if (!data && at + len > old)
 		return -EINVAL;
 	err = data ? content_write(inode->content, data, len, at)

@@ -258,8 +258,17 @@ int vfs_fsyncdir(struct vfs *vfs, uint64_t ino, uint64_t deadline)
 
 int vfs_statfs(struct vfs *vfs, uint64_t *blocks, uint64_t *blocks_free, uint64_t *files)
 {
-	/* A bucket has no end: 1 PiB in blocks of 4 KiB. */
-	*blocks = *blocks_free = UINT64_C(1) << 38;
+	enum { BLOCK = 4096 };
+	const struct cache *cache = &vfs->cache;
+	uint64_t free = cache->dirty < cache->dirty_limit ? cache->dirty_limit - cache->dirty : 0;
+	uint64_t evictable = cache->used > cache->dirty ? cache->used - cache->dirty : 0;
+	struct disk *disk = vfs->env->disk;
+	struct disk_space space;
+
+	if (disk->ops->space(disk, &space) == 0 && space.available + evictable < free)
+		free = space.available + evictable;
+	*blocks = cache->dirty_limit / BLOCK;
+	*blocks_free = free / BLOCK;
 	*files = map_count(vfs->inodes);
 	return 0;
 }

@@ -28,6 +28,7 @@ void remote_apply(struct inode *inode, const struct os_result *result)
 	bool same = inode->remote == REMOTE_PRESENT && inode->etag &&
 		    strcmp(inode->etag, result->etag) == 0 && inode->remote_size == result->size;
 	uint32_t type = inode->attributes.mode & S_IFMT;
+	int64_t read_at = inode->attributes.atime;
 
 	if (!same && !inode->directory) {
 		if (inode->content)
@@ -39,6 +40,9 @@ void remote_apply(struct inode *inode, const struct os_result *result)
 	attributes_decode(&inode->attributes, &result->meta, result->content_type,
 			  result->last_modified, inode->directory != NULL,
 			  &inode->vfs->config.defaults);
+	/* Reads are known here alone. */
+	if (same && read_at > inode->attributes.atime)
+		inode->attributes.atime = read_at;
 	/* A type never changes under an inode number; a plain object that says it is a directory is
 	 * one only where it is met first. */
 	if ((inode->directory != NULL) != S_ISDIR(inode->attributes.mode))

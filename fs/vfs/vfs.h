@@ -34,7 +34,7 @@ struct vfs_config {
 	uint64_t attr_timeout; /* ns */
 	uint64_t cache_limit, dirty_limit, part_size;
 	unsigned parallel;
-	bool read_only;
+	bool read_only, noatime;
 	const struct media_types *media_types; /* borrowed; NULL: names tell no type */
 	/* For status alone: */
 	const char *read_only_because; /* NULL: somebody wanted it so */
@@ -168,6 +168,8 @@ int vfs_fsyncdir(struct vfs *vfs, uint64_t ino, uint64_t deadline);
  * could not upload all. In a fiber. */
 int vfs_make_durable(struct vfs *vfs);
 
+/* In blocks of 4 KiB: what may wait for its upload, as a bucket has no end, and what of that is
+ * free now, also on the local disk. */
 int vfs_statfs(struct vfs *vfs, uint64_t *blocks, uint64_t *blocks_free, uint64_t *files);
 /* The state as one JSON object, for `s3mount status`. */
 void vfs_status(struct vfs *vfs, struct buf *out);

@@ -145,6 +145,8 @@ static const struct value_case values[] = {
 	{"ro=TRUE", "ro", "yes"},
 	{"ro,rw", "ro", "no"},
 	{"rw,ro", "ro", "yes"},
+	{"noatime", "noatime", "yes"},
+	{"noatime,relatime", "noatime", "no"},
 	{"ro=off", "ro", "no"},
 	{"public_bucket=1", "anonymous", "yes"},
 	{"uid=0", "uid", "0"},

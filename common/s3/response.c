@@ -444,11 +444,9 @@ static int read_parts(struct document *document, struct os_result *result)
 
 static int read_tags(struct document *document, struct os_result *result)
 {
-	if (document->tags.failed)
-		return -ENOMEM;
-	return document->tags.len
-		       ? os_meta_set(&result->headers, OS_TAGGING, buf_str(&document->tags))
-		       : 0;
+	const char *tags = document->tags.len ? buf_str(&document->tags) : NULL;
+
+	return document->tags.failed ? -ENOMEM : os_meta_set(&result->headers, OS_TAGGING, tags);
 }
 
 static int read_listing(const struct os_request *request, struct document *document,

@@ -339,78 +339,6 @@ static int for_each_item(struct tree_run *run,
 	return run->err;
 }
 
-static int delete_batch(struct tree_run *run, const char *const *names, size_t count)
-{
-	struct os_request request = {.op = OS_DELETE_MANY,
-				     .delete_keys = names,
-				     .delete_count = count,
-				     .deadline = env_after(run->env, DEADLINE_BULK)};
-	int err = env_s3(run->env, &request);
-
-	if (err)
-		snprintf(run->message, run->message_size, "deleting %s and others: %s", names[0],
-			 request.result.message);
-	for (size_t i = 0; i < count && !err && request.result.delete_errors; i++) {
-		err = request.result.delete_errors[i];
-		if (err == -ENOENT)
-			err = 0;
-		if (err)
-			snprintf(run->message, run->message_size, "%s cannot be deleted", names[i]);
-	}
-	os_request_free_result(&request);
-	return err;
-}
-
-static int delete_one(struct tree_run *run, const char *name)
-{
-	struct os_request request = {
-		.op = OS_DELETE, .key = name, .deadline = env_after(run->env, DEADLINE_BULK)};
-	int err = env_s3(run->env, &request);
-
-	if (err)
-		snprintf(run->message, run->message_size, "deleting %s: %s", name,
-			 request.result.message);
-	os_request_free_result(&request);
-	return err;
-}
-
-/* Those that many fit into one request of come first; returns how many. */
-static size_t sort_by_fit(const char **names, size_t count)
-{
-	size_t fit = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		const char *name = names[i];
-
-		if (os_fits_xml(name)) {
-			names[i] = names[fit];
-			names[fit++] = name;
-		}
-	}
-	return fit;
-}
-
-/* All that can be; the first error. */
-static int delete_names(struct tree_run *run, const char **names, size_t count)
-{
-	size_t fit = sort_by_fit(names, count);
-	int first = 0;
-
-	for (size_t at = 0; at < fit; at += OS_DELETE_MANY_MAX) {
-		size_t rest = fit - at;
-		int err = delete_batch(run, names + at,
-				       rest < OS_DELETE_MANY_MAX ? rest : OS_DELETE_MANY_MAX);
-
-		first = first ? first : err;
-	}
-	for (size_t at = fit; at < count; at++) {
-		int err = delete_one(run, names[at]);
-
-		first = first ? first : err;
-	}
-	return first;
-}
-
 static bool is_source_owed(const struct tree_run *run, const struct os_entry *entry)
 {
 	size_t index = tree_keys_find(&run->sources, entry->key + run->sources.prefix_len);
@@ -441,7 +369,8 @@ static int delete_sources_once(struct tree_run *run)
 				    "its new place",
 				    now.entries[i]->key, copy->source, copy->target);
 	}
-	err = names ? delete_names(run, names, count) : -ENOMEM;
+	err = names ? tree_keys_delete(run->env, names, count, run->message, run->message_size)
+		    : -ENOMEM;
 	free(names);
 	tree_keys_free(&now);
 	return err;
@@ -475,7 +404,10 @@ static int take_back_once(struct tree_run *run)
 	for (size_t i = 0; i < now.count && names && !run->err; i++)
 		if (is_target_ours(run, now.entries[i]))
 			names[count++] = now.entries[i]->key;
-	err = !names ? -ENOMEM : run->err ? run->err : delete_names(run, names, count);
+	err = !names ? -ENOMEM
+	      : run->err
+		      ? run->err
+		      : tree_keys_delete(run->env, names, count, run->message, run->message_size);
 	free(names);
 	tree_keys_free(&now);
 	return err;

@@ -93,3 +93,76 @@ size_t tree_keys_find(const struct tree_keys *keys, const char *relative)
 	}
 	return TREE_KEYS_NONE;
 }
+
+static int delete_batch(struct env *env, const char *const *names, size_t count, char *message,
+			size_t message_size)
+{
+	struct os_request request = {.op = OS_DELETE_MANY,
+				     .delete_keys = names,
+				     .delete_count = count,
+				     .deadline = env_after(env, DEADLINE_BULK)};
+	int err = env_s3(env, &request);
+
+	if (err)
+		snprintf(message, message_size, "deleting %s and others: %s", names[0],
+			 request.result.message);
+	for (size_t i = 0; i < count && !err && request.result.delete_errors; i++) {
+		err = request.result.delete_errors[i];
+		if (err == -ENOENT)
+			err = 0;
+		if (err)
+			snprintf(message, message_size, "%s cannot be deleted", names[i]);
+	}
+	os_request_free_result(&request);
+	return err;
+}
+
+static int delete_one(struct env *env, const char *name, char *message, size_t message_size)
+{
+	struct os_request request = {
+		.op = OS_DELETE, .key = name, .deadline = env_after(env, DEADLINE_BULK)};
+	int err = env_s3(env, &request);
+
+	if (err)
+		snprintf(message, message_size, "deleting %s: %s", name, request.result.message);
+	os_request_free_result(&request);
+	return err;
+}
+
+/* Those that many fit into one request of come first; returns how many. */
+static size_t sort_by_fit(const char **names, size_t count)
+{
+	size_t fit = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const char *name = names[i];
+
+		if (os_fits_xml(name)) {
+			names[i] = names[fit];
+			names[fit++] = name;
+		}
+	}
+	return fit;
+}
+
+int tree_keys_delete(struct env *env, const char **names, size_t count, char *message,
+		     size_t message_size)
+{
+	size_t fit = sort_by_fit(names, count);
+	int first = 0;
+
+	for (size_t at = 0; at < fit; at += OS_DELETE_MANY_MAX) {
+		size_t rest = fit - at;
+		int err = delete_batch(env, names + at,
+				       rest < OS_DELETE_MANY_MAX ? rest : OS_DELETE_MANY_MAX,
+				       message, message_size);
+
+		first = first ? first : err;
+	}
+	for (size_t at = fit; at < count; at++) {
+		int err = delete_one(env, names[at], message, message_size);
+
+		first = first ? first : err;
+	}
+	return first;
+}

@@ -29,4 +29,9 @@ static inline const char *tree_keys_relative(const struct tree_keys *keys, size_
 	return keys->entries[index]->key + keys->prefix_len;
 }
 
+/* Deletes all of them that it can, and says the first error. Puts those that many fit into one
+ * request of first. */
+int tree_keys_delete(struct env *env, const char **names, size_t count, char *message,
+		     size_t message_size);
+
 #endif

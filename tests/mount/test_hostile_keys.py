@@ -74,7 +74,8 @@ def test_a_directory_takes_its_hidden_keys_along(hostile, bucket):
 
 # Not valid UTF-8 among them. Ceph 16 repeats prefixes in its listings as they are, which is no XML then.
 ODD = ["\x01control", "esc\x1b[31m", "tab\there", "line\nbreak", "return\r", "\x7f", "&amp;<x>\"'", "%2F%00", "a+b c",
-       "\ufffe", " blank ", "-rf", "~", "\\", "*?[", "ü", "u\u0308", "\U0001f600", "...", ".s3mount-probe-x", "\udcff\udcfe", "\udcc3("]
+       "\ufffe", " blank ", "-rf", "~", "\\", "*?[", "ü", "u\u0308", "\U0001f600",
+       "...", ".s3mount-probe-x", "\udcff\udcfe", "\udcc3("]
 
 
 @pytest.mark.servers("embedded")

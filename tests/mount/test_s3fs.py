@@ -166,7 +166,8 @@ def test_directories_of_all_kinds(s3fs, mount, bucket):
     bucket.put("bare/", b"")
     bucket.put("nextcloud/", b"", ContentType="httpd/unix-directory")
     bucket.put("implied/file", b"x")
-    bucket.put("old", b"", ContentType="application/x-directory", Metadata={"mode": str(0o40750), "uid": "7", "gid": "7"})
+    bucket.put("old", b"", ContentType="application/x-directory",
+               Metadata={"mode": str(0o40750), "uid": "7", "gid": "7"})
     bucket.put("old/file", b"x")
     bucket.put("hadoop_$folder$", b"")
     bucket.put("hadoop/file", b"x")

@@ -116,7 +116,8 @@ def test_what_we_change_of_theirs(mount, bucket):
     mount.sync()
     for key, (_, body) in STORED.items():
         head = bucket.head(key)
-        assert (head["ContentType"], head["Metadata"]["own"], head["Metadata"]["uid"]) == ("text/x-own", "kept", "9"), key
+        assert (head["ContentType"], head["Metadata"]["own"], head["Metadata"]["uid"]) == (
+            "text/x-own", "kept", "9"), key
         # Whoever looks for a link's target in the body finds it there as well.
         assert bucket.get(key) == (b"target/of it" if key == "geesefs-link" else body)
         assert not {"owner", "permissions", "goog-reserved-posix-uid"} & set(head["Metadata"]), key

@@ -2,7 +2,8 @@
  * billed, so they are ended for certain.
  *
  * Each upload of ours has an intent in the journal (INTENT_MPU; source: the key) from before it is
- * asked for until it was completed or aborted, on the disk, so that a power loss leaves none behind:
+ * asked for until it was completed or aborted, on the disk, so that a power loss leaves none
+ * behind:
  *
  *   target      etag
  *   ""          wall clock, ns, decimal   CreateMultipartUpload may be under way since then

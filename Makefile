@@ -57,7 +57,7 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all tools units demo check check-long check-mutants check-unit check-sim check-mount check-swarm lint format fuzz install bench \
+.PHONY: all tools units demo check check-long check-mutants check-unit check-sim check-mount check-programs check-swarm lint format fuzz install bench \
 	plugin clean deps help print-version FORCE
 
 ## Build the programs into build/bin (SAN=address,undefined or SAN=thread: with sanitizers)
@@ -95,6 +95,11 @@ check-long: all tools $(BIN)/sim
 check-mount: all tools
 	@tests/lib/install-deps.sh test
 	@$(PYTHON) -m pytest tests/mount $(if $(SERVERS),--servers=$(SERVERS)) $(PYTEST)
+
+## Real programs, random operations and large trees on mounts (PYTEST='-k name')
+check-programs: all
+	@tests/lib/install-deps.sh test
+	@$(PYTHON) -m pytest tests/programs --servers=embedded $(PYTEST)
 
 ## The plugin in a Swarm of several nodes on this machine (PYTEST='-k name')
 check-swarm: all tools

@@ -1,11 +1,11 @@
 #!/bin/bash
 # check.sh: what `make check` runs, stage by stage, with the time of each; the last line is "N passed, N failed".
 #
-# STAGES="lint unit sim fuzz embedded radosgw versitygw swarm" chooses among the stages; installing and building always happen.
+# STAGES="lint unit sim fuzz embedded radosgw versitygw programs swarm" chooses among the stages; installing and building always happen.
 set -u
 cd "$(dirname "$0")/.."
 
-stages=${STAGES:-lint unit sim fuzz embedded radosgw versitygw swarm}
+stages=${STAGES:-lint unit sim fuzz embedded radosgw versitygw programs swarm}
 logs=build/check
 passed=0
 failed=0
@@ -61,6 +61,7 @@ for name in $stages; do
 	sim) stage sim make --no-print-directory check-sim ;;
 	fuzz) stage fuzz make --no-print-directory fuzz SECONDS=10 ;;
 	embedded | radosgw | versitygw) stage "$name" make --no-print-directory check-mount SERVERS="$name" ;;
+	programs) stage programs make --no-print-directory check-programs ;;
 	swarm) stage swarm make --no-print-directory check-swarm ;;
 	*) echo "check: no stage $name" >&2 && exit 2 ;;
 	esac

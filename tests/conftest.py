@@ -17,7 +17,7 @@ import processes  # noqa: E402
 import servers  # noqa: E402
 import watchdog  # noqa: E402
 
-DEFAULT_LIMIT = {"mount": 180}  # by directory
+DEFAULT_LIMIT = {"mount": 180, "programs": 300}  # by directory
 OTHER_LIMIT = 1800
 LOG_TAIL = 12000
 

@@ -10,6 +10,8 @@ cd "$(dirname "$0")/../.."
 want=${1:-build}
 tools=${S3MOUNT_TEST_TOOLS:-/var/cache/s3mount-tests}
 versitygw_version=v1.8.0
+fsx_version=0.3.2
+rust_needed=1.82
 go_needed=1.21
 
 . /etc/os-release
@@ -20,7 +22,8 @@ build="gcc make libc6-dev pkg-config fuse3 libfuse3-dev libcurl4-openssl-dev lib
 demo="curl ca-certificates procps media-types"
 test="libcmocka-dev clang libclang-rt-dev clang-format clang-tidy python3 python3-venv git openssl e2fsprogs attr acl rsync
       iproute2 iptables jq s3fs rclone radosgw ceph-mon ceph-osd ceph-common docker.io docker-registry
-      debootstrap busybox-static faketime"
+      debootstrap busybox-static faketime
+      postgresql sqlite3 apache2-bin libapache2-mod-php php-common media-types vim-tiny unzip"
 
 case $want in
 build) packages=$build ;;
@@ -33,6 +36,11 @@ test) packages="$build $demo $test" ;;
 esac
 if [ "$want" = test ] && [ "${release%%.*}" -ge 13 ]; then
 	packages="$packages docker-cli" # a package of its own since Debian 13
+fi
+
+# Node.js comes from elsewhere on some machines, which Debian's packages cannot stand beside.
+if [ "$want" = test ] && ! { command -v node && command -v npm; } >/dev/null; then
+	packages="$packages npm"
 fi
 
 say() {
@@ -146,3 +154,48 @@ if [ ! -x "$tools/versitygw-$versitygw_version" ]; then
 fi
 mkdir -p build/tools
 ln -sfn "$(realpath "$tools/versitygw-$versitygw_version")" build/tools/versitygw
+
+# fsx: random operations on one file, from crates.io
+
+cargo_is_enough() {
+	local version
+	version=$("$1" --version 2>/dev/null | cut -d ' ' -f 2) || return 1
+	[ "$(printf '%s\n' "$rust_needed" "$version" | sort -V | head -n 1)" = "$rust_needed" ]
+}
+
+find_cargo() {
+	local candidate
+	for candidate in cargo "$HOME/.cargo/bin/cargo"; do
+		if cargo_is_enough "$candidate"; then
+			echo "$candidate"
+			return
+		fi
+	done
+}
+
+install_cargo() {
+	if [ "${release%%.*}" -ge 13 ]; then
+		install_packages cargo
+	else
+		install_packages cargo-web # what Debian 12 builds its browsers with
+	fi
+}
+
+if [ ! -x "$tools/fsx-$fsx_version" ]; then
+	cargo=$(find_cargo)
+	if [ -z "$cargo" ]; then
+		install_cargo
+		cargo=$(find_cargo)
+		[ -n "$cargo" ] || die "cargo >= $rust_needed is not usable after its installation"
+	fi
+	say "building fsx $fsx_version with $($cargo --version) (about 1 minute, once)"
+	rm -rf "$tools/build.fsx"
+	PATH="$(dirname "$(command -v "$cargo")"):$PATH" \
+		"$cargo" install --quiet --locked --root "$tools/build.fsx" "fsx@$fsx_version" >build/.cargo.log 2>&1 || {
+		tail -n 20 build/.cargo.log >&2
+		die "building fsx failed (above)"
+	}
+	mv "$tools/build.fsx/bin/fsx" "$tools/fsx-$fsx_version"
+	rm -rf "$tools/build.fsx"
+fi
+ln -sfn "$(realpath "$tools/fsx-$fsx_version")" build/tools/fsx

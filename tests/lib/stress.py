@@ -57,11 +57,24 @@ class Worker(workload.Worker):
         jobs = {name[4:]: getattr(self, name) for name in dir(self) if name.startswith("job_")}
         weights = [self.WEIGHTS.get(name, self.WEIGHT) for name in jobs]
         begun = self.manifest.number
-        while self.manifest.number - begun + self.looks < self.steps:
-            self.random.choices(list(jobs.values()), weights)[0]()
-        for handle in list(self.handles):
-            self.close(handle)
+        try:
+            while self.manifest.number - begun + self.looks < self.steps:
+                self.random.choices(list(jobs.values()), weights)[0]()
+            for handle in list(self.handles):
+                self.close(handle)
+        except OSError as error:
+            self.manifest.after(error.errno)
+            self.explain()
+            raise
         return CLEANLY
+
+    def explain(self):
+        """What led to the step that failed: the history of its name and of the directories above it."""
+        lines, _ = self.manifest.read(0)
+        step = lines[-2]
+        path = step.get("path") or step.get("old") or step.get("name") or ""
+        above = [path] + [path[:at] for at, letter in enumerate(path) if letter == "/"]
+        print(f"{self.writer.word}: {step} failed: {lines[-1]}; before that:\n{self.manifest.explain(above)}", flush=True)
 
     def check(self, condition, what):
         self.looks += 1

@@ -11,15 +11,15 @@ static void op_init(void *user, struct fuse_conn_info *connection)
 {
 	static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
 				       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-				       FUSE_CAP_ASYNC_READ | FUSE_CAP_IOCTL_DIR;
+				       FUSE_CAP_ASYNC_READ | FUSE_CAP_IOCTL_DIR |
+				       FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
 	/* Never the kernel's write-back cache: it ignores that others change a file's size. Nor its
 	 * cache of links, whose targets it keeps whatever else of them changes.
 	 * Splicing costs more than it saves at the sizes FUSE uses. */
 	static const unsigned unwanted = FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
 					 FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
 					 FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
-					 FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_POSIX_ACL |
-					 FUSE_CAP_CACHE_SYMLINKS;
+					 FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_CACHE_SYMLINKS;
 
 	(void)user;
 	connection->want |= connection->capable & wanted;
@@ -89,7 +89,7 @@ struct vfs_caller operation_caller(fuse_req_t req)
 {
 	const struct fuse_ctx *context = fuse_req_ctx(req);
 
-	return (struct vfs_caller){context->uid, context->gid, context->pid};
+	return (struct vfs_caller){context->uid, context->gid, context->pid, context->umask};
 }
 
 static void reply_entry(fuse_req_t req, const struct operations_context *context, int err,

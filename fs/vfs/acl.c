@@ -28,7 +28,7 @@ static bool is_acl(const unsigned char *bytes, size_t len)
 int acl_to_mode(const void *value, size_t len, uint32_t *mode, bool *minimal)
 {
 	const unsigned char *bytes = value;
-	unsigned owner = 0, group = 0, others = 0, mask = 7, tags = 0;
+	unsigned owner = 0, group = 0, others = 0, mask = 0, tags = 0;
 
 	if (!is_acl(bytes, len))
 		return -EINVAL;
@@ -51,27 +51,58 @@ int acl_to_mode(const void *value, size_t len, uint32_t *mode, bool *minimal)
 	if ((tags & (TAG_OWNER | TAG_OWNING_GROUP | TAG_OTHERS)) !=
 	    (TAG_OWNER | TAG_OWNING_GROUP | TAG_OTHERS))
 		return -EINVAL;
-	*mode = owner << 6 | (group & mask) << 3 | others;
+	*mode = owner << 6 | (tags & TAG_MASK ? mask : group) << 3 | others;
 	*minimal = !(tags & (TAG_USER | TAG_GROUP | TAG_MASK));
 	return 0;
 }
 
-bool acl_set_mode(void *value, size_t len, uint32_t mode)
+/* The permissions of the one entry with that tag; NULL: there is none. */
+static unsigned char *find_entry(unsigned char *bytes, size_t len, unsigned tag)
 {
-	unsigned char *bytes = value;
+	for (size_t at = HEADER_BYTES; at < len; at += ENTRY_BYTES)
+		if (get16(bytes + at) == tag)
+			return bytes + at + 2;
+	return NULL;
+}
 
+struct classes {
+	unsigned char *owner, *group, *others; /* group: what the mode's group bits show */
+};
+
+static bool find_classes(unsigned char *bytes, size_t len, struct classes *out)
+{
 	if (!is_acl(bytes, len))
 		return false;
-	for (size_t at = HEADER_BYTES; at < len; at += ENTRY_BYTES) {
-		unsigned char *permissions = bytes + at + 2;
+	out->owner = find_entry(bytes, len, TAG_OWNER);
+	out->group = find_entry(bytes, len, TAG_MASK);
+	if (!out->group)
+		out->group = find_entry(bytes, len, TAG_OWNING_GROUP);
+	out->others = find_entry(bytes, len, TAG_OTHERS);
+	return out->owner && out->group && out->others;
+}
 
-		switch (get16(bytes + at)) {
-		case TAG_OWNER: *permissions = mode >> 6 & 7; break;
-		case TAG_OWNING_GROUP: *permissions = mode >> 3 & 7; break;
-		case TAG_OTHERS: *permissions = mode & 7; break;
-		case TAG_MASK: *permissions |= mode >> 3 & 7; break;
-		default: break;
-		}
-	}
+bool acl_set_mode(void *value, size_t len, uint32_t mode)
+{
+	struct classes classes;
+
+	if (!find_classes(value, len, &classes))
+		return false;
+	*classes.owner = mode >> 6 & 7;
+	*classes.group = mode >> 3 & 7;
+	*classes.others = mode & 7;
+	return true;
+}
+
+bool acl_inherit(void *value, size_t len, uint32_t *mode)
+{
+	struct classes classes;
+
+	if (!find_classes(value, len, &classes))
+		return false;
+	*classes.owner &= *mode >> 6 & 7;
+	*classes.group &= *mode >> 3 & 7;
+	*classes.others &= *mode & 7;
+	*mode = (*mode & ~0777u) | (uint32_t)*classes.owner << 6 | (uint32_t)*classes.group << 3 |
+		*classes.others;
 	return true;
 }

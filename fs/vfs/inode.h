@@ -244,8 +244,8 @@ int inode_open_content(struct inode *inode);
 /* namespace.c: a directory that has a name; takes a busy reference. Errors: -ESTALE, -ENOTDIR,
  * -ENOENT. */
 int vfs_find_directory(struct vfs *vfs, uint64_t ino, struct inode **out);
-/* The owner, times and state of what is made in parent. */
-void inode_begin(struct inode *inode, struct vfs_caller caller, const struct inode *parent);
+/* The owner, permissions, times and state of what is made in parent. Errors: of xattr_inherit. */
+int inode_begin(struct inode *inode, struct vfs_caller caller, const struct inode *parent);
 /* A symlink's target, read unless it is known. */
 int inode_read_target(struct inode *inode);
 /* What is open stays readable when its object goes: brings the rest of it here. */
@@ -262,6 +262,9 @@ int name_remove(struct inode *inode);
 bool xattr_grants_capability(const struct inode *inode);
 void xattr_drop_capability(struct inode *inode);
 void xattr_follow_mode(struct inode *inode); /* the ACL says what the mode says */
+/* What is new in a directory, with the mode that was asked for: its default ACL decides, or where
+ * it has none the umask. Errors: -ENOSPC (too large beside all else), -ENOMEM. */
+int xattr_inherit(struct inode *child, const struct inode *parent, uint32_t umask);
 /* state.c: what became of a file */
 #define STATE_PREFIX  "user.s3mount."
 #define META_CONFLICT "s3mount-conflict" /* in the metadata of a conflict copy: who, when, base */

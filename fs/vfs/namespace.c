@@ -31,8 +31,10 @@ int vfs_find_directory(struct vfs *vfs, uint64_t ino, struct inode **out)
 	return 0;
 }
 
-void inode_begin(struct inode *inode, struct vfs_caller caller, const struct inode *parent)
+int inode_begin(struct inode *inode, struct vfs_caller caller, const struct inode *parent)
 {
+	int err = 0;
+
 	inode->attributes.uid = caller.uid;
 	inode->attributes.gid = caller.gid;
 	if (parent->attributes.mode & S_ISGID) { /* inode_init_owner, fs/inode.c of Linux */
@@ -40,11 +42,14 @@ void inode_begin(struct inode *inode, struct vfs_caller caller, const struct ino
 		if (inode->directory)
 			inode->attributes.mode |= S_ISGID;
 	}
+	if (!S_ISLNK(inode->attributes.mode))
+		err = xattr_inherit(inode, parent, caller.umask);
 	inode_touch(inode, true);
 	inode->attributes.atime = inode->attributes.mtime;
 	inode->attributes_known = true;
 	inode->remote = REMOTE_ABSENT;
 	inode->changed = ++inode->vfs->change;
+	return err;
 }
 
 /* A new inode under a name that is free. The key must fit, with the slash that a directory needs.
@@ -70,7 +75,11 @@ static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *pa
 	child = inode_new(parent, name, mode);
 	if (!child)
 		return -ENOMEM;
-	inode_begin(child, caller, parent);
+	err = inode_begin(child, caller, parent);
+	if (err) {
+		inode_put(child);
+		return err;
+	}
 	if (child->directory) /* nothing lies below the name: that has just been looked up */
 		child->directory->listed_at = env_now(vfs->env);
 	err = inode_link(child, parent, name);
@@ -224,7 +233,7 @@ int inode_read_target(struct inode *inode)
 		inode->target = string_copy(stored);
 		return inode->target ? 0 : -ENOMEM;
 	}
-	err = vfs_open(inode->vfs, (struct vfs_caller){0, 0, -1}, inode->ino, O_RDONLY, &handle,
+	err = vfs_open(inode->vfs, (struct vfs_caller){0, 0, -1, 0}, inode->ino, O_RDONLY, &handle,
 		       &keep);
 	if (err)
 		return err;

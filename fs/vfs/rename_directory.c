@@ -135,7 +135,7 @@ static int remove_target(struct rename *rename)
 /* The rename came to nothing: the directory that gave way is made again. */
 static void restore_target(struct rename *rename, const struct attributes *attributes)
 {
-	struct vfs_caller owner = {attributes->uid, attributes->gid, -1};
+	struct vfs_caller owner = {attributes->uid, attributes->gid, -1, 0};
 	struct stat made;
 
 	if (vfs_make(rename->vfs, owner, rename->to->ino, rename->new_name, attributes->mode, 0,

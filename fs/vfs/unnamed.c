@@ -21,10 +21,11 @@ int vfs_tmpfile(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, 
 	inode = inode_new(parent, "", (mode & 07777) | S_IFREG);
 	err = inode ? 0 : -ENOMEM;
 	if (!err) {
-		inode_begin(inode, caller, parent);
 		inode->unnamed = true;
-		err = change_begin(inode, NODE_DIRTY_DATA);
+		err = inode_begin(inode, caller, parent);
 	}
+	if (!err)
+		err = change_begin(inode, NODE_DIRTY_DATA);
 	if (!err) {
 		change_note(inode, NODE_DIRTY_DATA);
 		handle_attach(inode, flags, handle);

@@ -59,7 +59,8 @@ struct executor *vfs_executor(struct vfs *vfs);
 
 struct vfs_caller {
 	uint32_t uid, gid;
-	int32_t pid; /* of the thread */
+	int32_t pid;	/* of the thread */
+	uint32_t umask; /* for what it makes */
 };
 
 int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent, const char *name,
@@ -92,8 +93,8 @@ int vfs_drop_privileges(struct vfs *vfs, uint64_t ino);
  * alone. Names that begin with user.s3mount. say what became of a file; they are not listed, and
  * cannot be set (-EPERM). Errors besides: -ENODATA, -ERANGE, -EEXIST and -ENODATA by flags; -ENOSPC
  * when an object's metadata cannot hold it beside all else; -EIO when somebody else's cannot be
- * read and would be lost; -EOPNOTSUPP for names that Linux does not know, and of a file without any
- * for its ACL and label. */
+ * read and would be lost; -EOPNOTSUPP for names that Linux does not know, and for
+ * the label of a file that has none. */
 ssize_t vfs_getxattr(struct vfs *vfs, uint64_t ino, const char *name, void *value, size_t size);
 ssize_t vfs_listxattr(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, char *list,
 		      size_t size); /* names, each with its NUL */

@@ -83,14 +83,9 @@ static ssize_t get_state(struct inode *inode, const char *name, void *value, siz
 	return got;
 }
 
-/* ls -l asks for label and ACL of each file, unless it is told that there are none: nearly always
- * that is so, and saves round trips for each of them. */
-static ssize_t absent(const struct xattr_set *set, const char *name)
+static bool is_acl(const char *name)
 {
-	bool acl = strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
-	bool has_acl = xattr_set_find(set, ACL_ACCESS) || xattr_set_find(set, ACL_DEFAULT);
-
-	return strcmp(name, LABEL) == 0 || (acl && !has_acl) ? -EOPNOTSUPP : -ENODATA;
+	return strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
 }
 
 static ssize_t get(struct inode *inode, const char *name, void *value, size_t size)
@@ -107,7 +102,10 @@ static ssize_t get(struct inode *inode, const char *name, void *value, size_t si
 		got = 0;
 	if (!got) {
 		found = xattr_set_find(&set, name);
-		got = found ? give(found->value, found->len, value, size) : absent(&set, name);
+		/* ls -l asks for the label of each file, unless it is told that there are none. */
+		got = found			 ? give(found->value, found->len, value, size)
+		      : strcmp(name, LABEL) == 0 ? -EOPNOTSUPP
+						 : -ENODATA;
 	}
 	xattr_set_free(&set);
 	return got;
@@ -169,7 +167,7 @@ struct change {
 };
 
 /* An ACL that says no more than a mode does is one (posix_acl_update_mode, fs/posix_acl.c of
- * Linux); of any other the mode grants what both grant, as the kernel only looks at the mode. */
+ * Linux); of any other the mode shows what it can. */
 static int take_acl(struct change *change)
 {
 	bool minimal;
@@ -190,7 +188,9 @@ static int apply(const struct change *change, struct xattr_set *set)
 
 	if (there && (change->flags & XATTR_CREATE))
 		return -EEXIST;
-	if (!there && ((change->flags & XATTR_REPLACE) || (!change->value && !change->sets_mode)))
+	/* To remove an ACL that is not there is no error. */
+	if (!there &&
+	    ((change->flags & XATTR_REPLACE) || (!change->value && !is_acl(change->name))))
 		return -ENODATA;
 	if (change->value)
 		return xattr_set_put(set, change->name, change->value, change->len);
@@ -260,11 +260,11 @@ static int change_now(struct inode *inode, const struct change *change, const st
 	return 0;
 }
 
-/* cp sets the mode once more in the shape of an ACL. */
+/* cp sets the mode once more in the shape of an ACL; and removes one that is not there. */
 static bool is_no_change(const struct inode *inode, const struct change *change)
 {
-	return change->sets_mode && !change->value && !has(inode, ACL_ACCESS) &&
-	       (inode->attributes.mode & 0777) == change->mode;
+	return is_acl(change->name) && !change->value && !has(inode, change->name) &&
+	       (!change->sets_mode || (inode->attributes.mode & 0777) == change->mode);
 }
 
 static int change_one(struct inode *inode, struct change *change)
@@ -356,4 +356,51 @@ void xattr_follow_mode(struct inode *inode)
 	}
 	buf_free(&text);
 	xattr_set_free(&set);
+}
+
+/* The ACLs of what is made in a directory that has a default ACL. */
+static int inherit(const struct xattr *given, struct inode *child, struct xattr_set *set)
+{
+	uint32_t mode = child->attributes.mode, shown;
+	void *value = malloc(given->len + 1);
+	bool minimal = true;
+	int err = value ? 0 : -ENOMEM;
+
+	if (!err)
+		memcpy(value, given->value, given->len);
+	if (!err && acl_inherit(value, given->len, &mode)) {
+		child->attributes.mode = mode;
+		err = acl_to_mode(value, given->len, &shown, &minimal);
+	}
+	if (!err && !minimal)
+		err = xattr_set_put(set, ACL_ACCESS, value, given->len);
+	if (!err && child->directory)
+		err = xattr_set_put(set, ACL_DEFAULT, given->value, given->len);
+	free(value);
+	return err;
+}
+
+int xattr_inherit(struct inode *child, const struct inode *parent, uint32_t umask)
+{
+	struct xattr_set of_parent = {NULL, 0}, set = {NULL, 0};
+	const struct xattr *given = NULL;
+	struct buf text = BUF_INIT;
+	int err = 0;
+
+	if (has(parent, ACL_DEFAULT) && load(parent, &of_parent) == 0)
+		given = xattr_set_find(&of_parent, ACL_DEFAULT);
+	if (!given)
+		child->attributes.mode &= ~umask;
+	else
+		err = inherit(given, child, &set);
+	if (!err && set.count > 0) {
+		xattr_encode(&set, &text);
+		err = text.failed ? -ENOMEM : check_room(child, buf_str(&text));
+		if (!err)
+			err = os_meta_set(&child->meta, META_XATTR, buf_str(&text));
+	}
+	buf_free(&text);
+	xattr_set_free(&set);
+	xattr_set_free(&of_parent);
+	return err;
 }

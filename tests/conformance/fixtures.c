@@ -186,9 +186,11 @@ void wait_for_clock(void)
 {
 	struct timespec begun, now, pause = {.tv_nsec = 1000000};
 
-	clock_gettime(CLOCK_REALTIME_COARSE, &begun);
+	/* A time that was asked for may be finer than the clock's ticks, and ahead of them. */
+	clock_gettime(CLOCK_REALTIME, &begun);
 	do {
 		nanosleep(&pause, NULL);
 		clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	} while (now.tv_sec == begun.tv_sec && now.tv_nsec == begun.tv_nsec);
+	} while (now.tv_sec < begun.tv_sec ||
+		 (now.tv_sec == begun.tv_sec && now.tv_nsec <= begun.tv_nsec));
 }

@@ -236,23 +236,30 @@ def test_an_acl_that_is_only_a_mode_becomes_the_mode(both):
             os.getxattr(path, ACCESS)
 
 
-def test_other_acls_are_kept_and_grant_nothing(mount, bucket):
+def test_other_acls_are_kept_and_enforced(bucket, make_mount):
+    mount = make_mount(bucket, ["allow_other"])
     write_file(mount / "file", b"x", mode=0o600)
+    assert as_user(NOBODY, lambda: read_file(mount / "file")) == errno.EACCES
     value = acl((OWNER, 6, NO_ID), (USER, 6, NOBODY), (GROUP, 0, NO_ID), (MASK, 6, NO_ID), (OTHERS, 0, NO_ID))
     os.setxattr(mount / "file", ACCESS, value)
-    assert mode_of(mount / "file") == 0o600
+    assert mode_of(mount / "file") == 0o660
+    assert as_user(NOBODY, lambda: read_file(mount / "file")) is None
     os.mkdir(mount / "dir")
     os.setxattr(mount / "dir", DEFAULT, value)
     mount.unmount()
     mount.forget_cache()
     mount.mount()
     assert os.getxattr(mount / "file", ACCESS) == value == os.getxattr(mount / "dir", DEFAULT)
+    assert as_user(NOBODY, lambda: read_file(mount / "file")) is None
+    write_file(mount / "dir/new", b"x", mode=0o640)
+    assert os.getxattr(mount / "dir/new", ACCESS) == acl((OWNER, 6, NO_ID), (USER, 6, NOBODY), (GROUP, 0, NO_ID),
+                                                         (MASK, 4, NO_ID), (OTHERS, 0, NO_ID))
     os.chmod(mount / "file", 0o644)
-    assert os.getxattr(mount / "file", ACCESS) == acl((OWNER, 6, NO_ID), (USER, 6, NOBODY), (GROUP, 4, NO_ID),
-                                                      (MASK, 6, NO_ID), (OTHERS, 4, NO_ID))
+    assert os.getxattr(mount / "file", ACCESS) == acl((OWNER, 6, NO_ID), (USER, 6, NOBODY), (GROUP, 0, NO_ID),
+                                                      (MASK, 4, NO_ID), (OTHERS, 4, NO_ID))
     os.removexattr(mount / "file", ACCESS)
     assert mode_of(mount / "file") == 0o644
-    with fails_with(errno.EOPNOTSUPP):
+    with fails_with(errno.ENODATA):
         os.getxattr(mount / "file", ACCESS)
 
 

@@ -13,7 +13,7 @@
 #include "tests/sim/sim_memory.h"
 #include "tests/unit/vfs_path.h"
 
-static const struct vfs_caller caller = {1000, 1000, 42};
+static const struct vfs_caller caller = {1000, 1000, 42, 0};
 
 static int find(struct sim_node *node, int path, struct stat *out)
 {

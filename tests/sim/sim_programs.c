@@ -14,7 +14,7 @@
 enum { PROGRAMS = 2 }; /* on each node */
 
 static const char *const names[SHARED_FILES] = {"f", "g", "d/h"};
-static const struct vfs_caller caller = {1000, 1000, 42};
+static const struct vfs_caller caller = {1000, 1000, 42, 0};
 
 bool run_chance(struct run *run, unsigned of_thousand)
 {

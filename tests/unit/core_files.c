@@ -8,7 +8,7 @@
 #include "common/check.h"
 #include "tests/unit/vfs_path.h"
 
-static const struct vfs_caller caller = {1000, 1000, 42};
+static const struct vfs_caller caller = {1000, 1000, 42, 0};
 
 int core_stat(struct core_node *node, const char *path, struct stat *out)
 {

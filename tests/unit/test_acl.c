@@ -33,7 +33,7 @@ static size_t make(unsigned char *to, const struct entry *entries)
 	return len;
 }
 
-static void the_mode_grants_no_more_than_the_acl(void **state)
+static void the_mode_shows_the_mask_or_the_owning_group(void **state)
 {
 	static const struct {
 		struct entry entries[8];
@@ -43,11 +43,11 @@ static void the_mode_grants_no_more_than_the_acl(void **state)
 		{{{OWNER, 6}, {OWNING_GROUP, 4}, {OTHERS, 1}, {0, 0}}, 0641, true},
 		{{{OWNER, 7}, {OWNING_GROUP, 7}, {OTHERS, 7}, {0, 0}}, 0777, true},
 		{{{OWNER, 6}, {USER, 7}, {OWNING_GROUP, 0}, {MASK, 7}, {OTHERS, 0}, {0, 0}},
-		 0600,
+		 0670,
 		 false},
 		{{{OWNER, 6}, {OWNING_GROUP, 6}, {MASK, 4}, {OTHERS, 4}, {0, 0}}, 0644, false},
 		{{{OWNER, 6}, {OWNING_GROUP, 6}, {GROUP, 7}, {MASK, 5}, {OTHERS, 0}, {0, 0}},
-		 0640,
+		 0650,
 		 false},
 	};
 
@@ -99,8 +99,9 @@ static void a_mode_that_was_set_is_what_the_acl_says(void **state)
 {
 	static const struct entry before[] = {{OWNER, 6}, {USER, 7},   {OWNING_GROUP, 0},
 					      {MASK, 5},  {OTHERS, 0}, {0, 0}},
-				  after[] = {{OWNER, 7}, {USER, 7},   {OWNING_GROUP, 6},
-					     {MASK, 7},	 {OTHERS, 1}, {0, 0}};
+				  after[] = {{OWNER, 7}, {USER, 7},   {OWNING_GROUP, 0},
+					     {MASK, 6},	 {OTHERS, 1}, {0, 0}},
+				  plain[] = {{OWNER, 7}, {OWNING_GROUP, 6}, {OTHERS, 1}, {0, 0}};
 	unsigned char value[64], expected[64];
 	size_t len = make(value, before);
 	uint32_t mode;
@@ -112,14 +113,50 @@ static void a_mode_that_was_set_is_what_the_acl_says(void **state)
 	assert_memory_equal(value, expected, len);
 	assert_int_equal(acl_to_mode(value, len, &mode, &minimal), 0);
 	assert_int_equal(mode, 0761);
+	len = make(value, plain);
+	assert_true(acl_set_mode(value, len, 0100042));
+	assert_int_equal(acl_to_mode(value, len, &mode, &minimal), 0);
+	assert_int_equal(mode, 042);
+}
+
+static void what_is_new_gets_what_both_the_default_and_its_mode_grant(void **state)
+{
+	static const struct {
+		struct entry given[8], made[8];
+		uint32_t asked, mode;
+	} cases[] = {
+		{{{OWNER, 7}, {USER, 6}, {OWNING_GROUP, 5}, {MASK, 7}, {OTHERS, 4}, {0, 0}},
+		 {{OWNER, 6}, {USER, 6}, {OWNING_GROUP, 5}, {MASK, 6}, {OTHERS, 4}, {0, 0}},
+		 0100666,
+		 0100664},
+		{{{OWNER, 7}, {OWNING_GROUP, 5}, {OTHERS, 5}, {0, 0}},
+		 {{OWNER, 6}, {OWNING_GROUP, 4}, {OTHERS, 0}, {0, 0}},
+		 0102640,
+		 0102640},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned char value[64], expected[64];
+		size_t len = make(value, cases[i].given);
+		uint32_t mode = cases[i].asked;
+
+		assert_true(acl_inherit(value, len, &mode));
+		assert_int_equal(mode, cases[i].mode);
+		assert_int_equal(make(expected, cases[i].made), len);
+		assert_memory_equal(value, expected, len);
+		value[0] = 1;
+		assert_false(acl_inherit(value, len, &mode));
+	}
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_mode_grants_no_more_than_the_acl),
+		cmocka_unit_test(the_mode_shows_the_mask_or_the_owning_group),
 		cmocka_unit_test(what_is_no_acl_is_refused),
 		cmocka_unit_test(a_mode_that_was_set_is_what_the_acl_says),
+		cmocka_unit_test(what_is_new_gets_what_both_the_default_and_its_mode_grant),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static void a_file_is_a_plain_object_after_close(struct core_world *world)
 /* The kernel asked for the name, then others made it, then the create arrives. */
 static void a_create_finds_what_others_have_just_made(struct core_world *world)
 {
-	static const struct vfs_caller caller = {1000, 1000, 42}, stranger = {1001, 1000, 42};
+	static const struct vfs_caller caller = {1000, 1000, 42, 0}, stranger = {1001, 1000, 42, 0};
 	struct core_node *node = world->node;
 	struct vfs_handle *handle;
 	struct stat made;

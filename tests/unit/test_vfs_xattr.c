@@ -83,7 +83,7 @@ static void what_others_stored_under_our_names_is_not_shown(struct core_world *w
 	char list[64];
 
 	objstore_memory_put(world->memory, "f", "1", meta);
-	assert_int_equal(vfs_listxattr(world->node->vfs, (struct vfs_caller){0, 0, 1},
+	assert_int_equal(vfs_listxattr(world->node->vfs, (struct vfs_caller){0, 0, 1, 0},
 				       core_ino(world->node, "f"), list, sizeof(list)),
 			 7);
 	assert_string_equal(list, "user.a");
@@ -182,8 +182,8 @@ static void the_state_of_a_file_is_told(struct core_world *world)
 	assert_int_equal(strcspn(get(node, "f", "user.s3mount.etag"), "\" "), 32);
 	assert_string_equal(get(node, "f", "user.s3mount.conflict"), NONE);
 	assert_string_equal(get(node, "f", "user.s3mount.xyz"), NONE);
-	assert_int_equal(vfs_listxattr(node->vfs, (struct vfs_caller){0, 0, 1}, core_ino(node, "f"),
-				       NULL, 0),
+	assert_int_equal(vfs_listxattr(node->vfs, (struct vfs_caller){0, 0, 1, 0},
+				       core_ino(node, "f"), NULL, 0),
 			 0);
 }
 

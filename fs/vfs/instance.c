@@ -92,7 +92,7 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 		   info->next_file_id ? info->next_file_id : 1);
 	vfs->cache.evict = evict;
 	vfs->cache.refetchable = refetchable;
-	vfs->copy_least = CONTENT_SMALL;
+	vfs->copy_least = env->sizes->whole_max;
 	uploader_init(&vfs->uploader, env, config->part_size,
 		      config->parallel / 2 ? config->parallel / 2 : 1,
 		      info->next_intent ? info->next_intent : 1);

@@ -4,7 +4,7 @@
 
 #include "tests/unit/core_files.h"
 
-static const struct vfs_caller caller = {1000, 1000, 42};
+static const struct vfs_caller caller = {1000, 1000, 42, 0};
 
 static struct vfs_handle *make(struct core_world *world, uint64_t *ino)
 {

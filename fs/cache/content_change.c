@@ -22,7 +22,7 @@ static int extend_to(struct content *content, uint64_t start)
 	return err;
 }
 
-/* Before bytes that are the file's are overwritten: should that fail half-way, they are not the
+/* Before bytes are overwritten: should that fail half-way, those that are the file's are not the
  * origin's any more. */
 static int count_as_changed(struct content *content, uint64_t start, uint64_t end)
 {
@@ -33,7 +33,10 @@ static int count_as_changed(struct content *content, uint64_t start, uint64_t en
 		err = extent_add(&content->changed, range.start, range.end);
 		start = range.end;
 	}
-	return err;
+	/* What is written after this must not be valid without being changed. */
+	if (!err)
+		err = extent_reserve(&content->valid);
+	return err ? err : extent_reserve(&content->changed);
 }
 
 /* A change that was to make the file longer has failed. C4; should that fail as well, the next

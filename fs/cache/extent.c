@@ -28,8 +28,7 @@ static size_t first_ending_after(const struct extent_set *set, uint64_t offset)
 	return low;
 }
 
-/* Makes room for one more range. */
-static int reserve_one(struct extent_set *set)
+int extent_reserve(struct extent_set *set)
 {
 	size_t capacity = set->capacity ? set->capacity * 2 : EXTENT_CAPACITY_FIRST;
 	struct extent *items;
@@ -71,7 +70,7 @@ int extent_add(struct extent_set *set, uint64_t start, uint64_t end)
 	/* Ranges that touch are joined, so one that ends at start counts. */
 	first = start ? first_ending_after(set, start - 1) : 0;
 	if (first == set->count || set->items[first].start > end) {
-		if (reserve_one(set))
+		if (extent_reserve(set))
 			return -ENOMEM;
 		insert_at(set, first, start, end);
 		set->total += end - start;
@@ -101,7 +100,7 @@ int extent_remove(struct extent_set *set, uint64_t start, uint64_t end)
 		return 0;
 	tail = set->items[first].end;
 	if (set->items[first].start < start && tail > end) {
-		if (reserve_one(set))
+		if (extent_reserve(set))
 			return -ENOMEM;
 		set->items[first].end = start;
 		insert_at(set, first + 1, end, tail);

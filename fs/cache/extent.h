@@ -31,6 +31,8 @@ void extent_set_free(struct extent_set *set); /* resets to empty */
  * range in two, so never for [start, UINT64_MAX). */
 int extent_add(struct extent_set *set, uint64_t start, uint64_t end);
 int extent_remove(struct extent_set *set, uint64_t start, uint64_t end);
+/* So that the next extent_add cannot fail. */
+int extent_reserve(struct extent_set *set);
 int extent_set_copy(struct extent_set *to, const struct extent_set *from); /* replaces */
 bool extent_contains(const struct extent_set *set, uint64_t start,
 		     uint64_t end); /* all of it; true when empty */

@@ -110,12 +110,17 @@ int multipart_send(struct multipart *multipart, size_t index, uint64_t start, ui
 int multipart_send_copy(struct multipart *multipart, size_t index, uint64_t start, uint64_t end,
 			const char *source, const char *etag)
 {
-	struct part_job *job = part_new(multipart, index, start, end);
+	char *own_source = string_copy(source), *own_etag = string_copy(etag);
+	struct part_job *job = own_source && own_etag ? part_new(multipart, index, start, end)
+						      : NULL;
 
-	if (!job)
+	if (!job) {
+		free(own_source);
+		free(own_etag);
 		return -ENOMEM;
-	job->source = string_copy(source);
-	job->etag = string_copy(etag);
+	}
+	job->source = own_source;
+	job->etag = own_etag;
 	job->request.op = OS_MPU_PART_COPY;
 	job->request.source_key = job->source;
 	job->request.source_if_match = job->etag;

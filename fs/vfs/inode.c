@@ -473,6 +473,20 @@ bool inode_is_frozen(const struct inode *inode)
 	return false;
 }
 
+bool inode_has_moved(const struct inode *inode, const char *key)
+{
+	bool moved;
+	char *now;
+
+	if (inode_is_frozen(inode))
+		return true;
+	if (inode_key(inode, &now))
+		return false;
+	moved = strcmp(now, key) != 0;
+	free(now);
+	return moved;
+}
+
 void inode_wait_thawed(struct inode *inode)
 {
 	while (inode_is_frozen(inode))

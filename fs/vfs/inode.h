@@ -210,6 +210,9 @@ void inode_enter(struct inode *directory);
 void inode_enter_two(struct inode *one, struct inode *two);
 void inode_leave(struct inode *directory);
 bool inode_is_frozen(const struct inode *inode);
+/* What S3 says of that key, which was the inode's, is not about it, or need not be: it or a
+ * directory above has been renamed since, or is being renamed. */
+bool inode_has_moved(const struct inode *inode, const char *key);
 
 /* remote.c: what S3 says about one name */
 int remote_refresh(struct inode *inode);

@@ -228,6 +228,7 @@ static void adopt_order(struct listing *listing)
 	listing->order = NULL;
 }
 
+/* Errors: -EAGAIN: the directory has another key since, and the answer is not about it. */
 static int list_pages(struct listing *listing, const char *prefix)
 {
 	struct vfs *vfs = listing->directory->vfs;
@@ -260,6 +261,8 @@ static int list_pages(struct listing *listing, const char *prefix)
 		pages[page_count++] = request.result;
 		token = request.result.next_token;
 	} while (!err && token);
+	if (!err && inode_has_moved(listing->directory, prefix))
+		err = -EAGAIN;
 	for (size_t i = 0; i < page_count; i++) {
 		struct os_request holder = {.op = OS_LIST, .result = pages[i]};
 
@@ -303,13 +306,40 @@ static int refresh(struct inode *inode, const char *prefix, bool *again)
 	return err;
 }
 
+/* Until the answer is about the directory as it is now. While one above is being renamed, nobody
+ * can say what S3 has of it under which key: then what is known stays. */
+static int refresh_in_turns(struct inode *inode)
+{
+	enum { TURNS = 4 };
+	struct directory *directory = inode->directory;
+	bool again = true;
+	int err = 0;
+
+	for (int turn = 0; again && turn < TURNS; turn++) {
+		char *prefix;
+
+		err = inode_key(inode, &prefix);
+		if (err)
+			return err;
+		again = false;
+		map_destroy(directory->removed);
+		directory->removed = NULL;
+		err = refresh(inode, prefix, &again);
+		free(prefix);
+		if (err != -EAGAIN)
+			continue;
+		if (directory->listed_at && inode_is_frozen(inode))
+			return 0;
+		inode_wait_thawed(inode);
+		again = true;
+	}
+	return err;
+}
+
 int listing_refresh(struct inode *inode)
 {
 	struct directory *directory = inode->directory;
 	uint64_t asked = env_now(inode->vfs->env);
-	unsigned turns = 0;
-	bool again;
-	char *prefix;
 	int err;
 
 	inodes_reclaim(inode->vfs);
@@ -325,23 +355,14 @@ int listing_refresh(struct inode *inode)
 		directory->listed_at = asked;
 		return 0;
 	}
-	err = inode_key(inode, &prefix);
-	if (err)
-		return err;
 	directory->listing = true;
 	inode_get(inode);
-	do {
-		again = false;
-		map_destroy(directory->removed);
-		directory->removed = NULL;
-		err = refresh(inode, prefix, &again);
-	} while (again && !err && ++turns < 2);
+	err = refresh_in_turns(inode);
 	directory->listing = false;
 	map_destroy(directory->removed);
 	directory->removed = NULL;
 	wait_wake_all(&directory->listed);
 	inode_put(inode);
-	free(prefix);
 	if (err && directory->listed_at) {
 		log_warning("cannot list directory: %s; showing what is known", strerror(-err));
 		return 0;
@@ -362,7 +383,8 @@ static void attributes_arrived(struct os_request *request)
 	struct inode *inode = ask->inode;
 
 	inode->attributes_asked = false;
-	if (inode->changed <= ask->change && !inode_is_local(inode)) {
+	if (inode->changed <= ask->change && !inode_is_local(inode) &&
+	    !inode_has_moved(inode, ask->key)) {
 		if (request->result.err == 0) {
 			remote_apply(inode, &request->result);
 			inode->confirmed_at = ask->started;

@@ -146,7 +146,8 @@ static int refresh_now(struct inode *inode, const char *key)
 		head = (struct os_request){.op = OS_HEAD, .key = key, .urgent = true};
 		err = env_s3(vfs->env, &head);
 	}
-	if (err == 0 && inode->changed <= change && !inode_is_local(inode)) {
+	if (err == 0 && inode->changed <= change && !inode_is_local(inode) &&
+	    !inode_has_moved(inode, key)) {
 		remote_apply(inode, &head.result);
 		if (whole && head.op == OS_GET)
 			keep_whole(inode, whole);
@@ -156,10 +157,13 @@ static int refresh_now(struct inode *inode, const char *key)
 		int below = exists_below(vfs, key);
 
 		err = below < 0 ? below : below || inode_holds_local(inode) ? 0 : -ENOENT;
-		if (err == 0 && inode->changed <= change && !inode_is_local(inode))
+		if (err == 0 && inode->changed <= change && !inode_is_local(inode) &&
+		    !inode_has_moved(inode, key))
 			imply(inode);
 	}
-	if (err == 0)
+	if ((err == 0 || err == -ENOENT) && inode_has_moved(inode, key))
+		err = 0; /* what was found, or not, is not this; it is as it was before the move */
+	else if (err == 0)
 		inode->confirmed_at = started;
 	if (err && err != -ENOENT)
 		log_debug("HEAD %s: %s", key, head.result.message);
@@ -257,15 +261,19 @@ static int resolve_once(struct inode *parent, const char *name, struct inode **o
 {
 	uint64_t started = env_now(parent->vfs->env), change = parent->vfs->change;
 	struct resolve *resolve = calloc(1, sizeof(*resolve));
-	char *file_key = NULL, *dir_key = NULL;
+	char *parent_key = NULL, *file_key = NULL, *dir_key = NULL;
 	int err = resolve ? 0 : -ENOMEM;
 
+	if (!err)
+		err = inode_key(parent, &parent_key);
 	if (!err)
 		err = inode_child_key(parent, name, false, &file_key);
 	if (!err)
 		err = inode_child_key(parent, name, true, &dir_key);
 	if (!err)
 		err = ask(parent, file_key, dir_key, resolve);
+	if ((!err || err == -ENOENT) && dir_key && inode_has_moved(parent, parent_key))
+		err = -EAGAIN;
 	if (!err)
 		err = parent->changed > change && !inode_child(parent, name)
 			      ? -EAGAIN
@@ -276,19 +284,23 @@ static int resolve_once(struct inode *parent, const char *name, struct inode **o
 		os_request_free_result(&resolve->marker.request);
 	}
 	free(resolve);
+	free(parent_key);
 	free(file_key);
 	free(dir_key);
 	return err;
 }
 
-/* The answer is from before a name was removed or moved here while it was on its way: it is asked
- * for again. */
+/* The answer is from before a name was removed or moved here while it was on its way, or about a
+ * key that is not the name's any more: it is asked for again. */
 int remote_resolve(struct inode *parent, const char *name, struct inode **out)
 {
 	enum { TURNS = 4 };
 	int err = -EAGAIN;
 
-	for (int turn = 0; err == -EAGAIN && turn < TURNS; turn++)
+	for (int turn = 0; err == -EAGAIN && turn < TURNS; turn++) {
+		if (turn > 0)
+			inode_wait_thawed(parent);
 		err = resolve_once(parent, name, out);
+	}
 	return err;
 }

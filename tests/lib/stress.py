@@ -6,6 +6,7 @@ with its model at once, the rest with all models at the end.
 """
 import mmap
 import os
+import signal
 
 import history
 import lineage
@@ -158,6 +159,20 @@ class Worker(workload.Worker):
             finally:
                 os.close(fd)
         self.step("line", call, name=name, stamp=stamp, pad=pad)
+
+
+def run_together(programs, root, chance, seconds):
+    for program in programs:
+        program.start(root, chance.getrandbits(32))
+    running = list(programs)
+    try:
+        while running:
+            assert running[0].join(seconds) == (None, None)
+            del running[0]
+    finally:
+        for program in running[1:]:
+            os.kill(program.pid, signal.SIGKILL)
+            os.waitpid(program.pid, 0)
 
 
 def make_shared(root, programs):

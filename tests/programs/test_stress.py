@@ -104,10 +104,7 @@ def test_programs_that_share_a_mount(bucket, make_mount, mode):
     stress.make_shared(mount.path, programs)
     for number in range(ROUNDS):
         start = time.monotonic()
-        for program in programs:
-            program.start(mount.path, chance.getrandbits(32))
-        for program in programs:
-            assert program.join(3600) == (None, None)
+        stress.run_together(programs, mount.path, chance, 3600)
         print(f"round {number}: {time.monotonic() - start:.1f} s")
         REMOUNTS[number % len(REMOUNTS)](mount)
         stress.check_shared(programs, lambda name: read_file(mount / name))

@@ -24,14 +24,19 @@ static void list_fiber(void *argument)
 }
 
 /* The listing has been made by the server, but its reply is on its way for a second. */
-static void begin_list(struct core_world *world, struct list_job *job)
+static void begin_list_of(struct core_world *world, struct list_job *job, const char *path)
 {
-	*job = (struct list_job){.node = world->node, .path = ""};
+	*job = (struct list_job){.node = world->node, .path = path};
 	core_sleep(world, 5 * NSEC_PER_SEC);
 	core_hold(world, OS_LIST, NULL);
 	core_spawn(world->node, list_fiber, job);
 	core_await_held(world);
 	core_hold_no_more(world);
+}
+
+static void begin_list(struct core_world *world, struct list_job *job)
+{
+	begin_list_of(world, job, "");
 }
 
 static void end_list(struct core_world *world, struct list_job *job)
@@ -266,6 +271,84 @@ static void two_nodes_that_make_one_directory_share_it(struct core_world *world)
 	assert_string_equal(core_list(two, "d"), "1 2 ");
 }
 
+static void rename_fiber(void *argument)
+{
+	assert_int_equal(core_rename(argument, "from", "to"), 0);
+}
+
+static void stat_fiber(void *argument)
+{
+	struct list_job *job = argument;
+	struct stat st;
+
+	snprintf(job->names, sizeof(job->names), "%d", core_stat(job->node, job->path, &st));
+	job->done = true;
+}
+
+/* A tree whose directory has no object of its own, so that all that is known of it is below. */
+static void put_tree(struct core_world *world)
+{
+	objstore_memory_put(world->memory, "from/sub/deep/file", "x", NULL);
+	objstore_memory_put(world->memory, "from/sub/file", "x", NULL);
+	assert_string_equal(core_list(world->node, "from/sub"), "deep file ");
+	assert_string_equal(core_list(world->node, "from/sub/deep"), "file ");
+}
+
+static void a_listing_of_what_has_moved_meanwhile_removes_nothing(struct core_world *world)
+{
+	struct list_job job;
+
+	put_tree(world);
+	begin_list_of(world, &job, "from/sub");
+	assert_int_equal(core_rename(world->node, "from", "to"), 0);
+	end_list(world, &job);
+	assert_true(core_exists(world->node, "to/sub/deep"));
+	core_assert_file(world->node, "to/sub/deep/file", "x");
+	assert_string_equal(core_list(world->node, "to/sub"), "deep file ");
+}
+
+static void a_name_that_is_asked_for_while_it_moves_stays(struct core_world *world)
+{
+	struct list_job job = {.node = world->node, .path = "from/sub/deep"};
+	uint64_t ino;
+
+	put_tree(world);
+	ino = core_ino(world->node, "from/sub/deep");
+	core_sleep(world, 5 * NSEC_PER_SEC);
+	assert_true(core_exists(world->node, "from/sub"));
+	core_hold(world, OS_HEAD, "from/sub/deep/");
+	core_spawn(world->node, stat_fiber, &job);
+	core_await_held(world);
+	core_hold_no_more(world);
+	assert_int_equal(core_rename(world->node, "from", "to"), 0);
+	end_list(world, &job);
+	assert_string_equal(job.names, "0");
+	assert_int_equal(core_ino(world->node, "to/sub/deep"), ino);
+	core_assert_file(world->node, "to/sub/deep/file", "x");
+}
+
+/* Between the deletion of the old keys and the move here. */
+static void a_listing_within_a_rename_removes_nothing(struct core_world *world)
+{
+	struct list_job job = {.node = world->node, .path = "from/sub"};
+	struct stat st;
+
+	put_tree(world);
+	core_sleep(world, 5 * NSEC_PER_SEC);
+	core_hold(world, OS_DELETE_MANY, NULL);
+	core_spawn(world->node, rename_fiber, world->node);
+	core_await_held(world);
+	assert_true(objstore_memory_remove(world->memory, "from/sub/deep/file"));
+	core_spawn(world->node, list_fiber, &job);
+	core_sleep(world, NSEC_PER_SEC);
+	core_hold_no_more(world);
+	end_list(world, &job);
+	while (core_stat(world->node, "to/sub/deep/file", &st))
+		core_sleep(world, NSEC_PER_MSEC);
+	assert_string_equal(job.names, "deep file ");
+	assert_string_equal(core_list(world->node, "to/sub"), "deep file ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +365,9 @@ int main(void)
 		CORE_TEST(a_listing_that_breaks_off_half_way_removes_nothing),
 		CORE_TEST(nodes_see_each_others_names),
 		CORE_TEST(two_nodes_that_make_one_directory_share_it),
+		CORE_TEST(a_listing_of_what_has_moved_meanwhile_removes_nothing),
+		CORE_TEST(a_name_that_is_asked_for_while_it_moves_stays),
+		CORE_TEST(a_listing_within_a_rename_removes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

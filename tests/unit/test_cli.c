@@ -70,7 +70,7 @@ static const struct mount_case mounts[] = {
 	{"s3mount|sync:|/mnt", "sync", NULL, "/mnt", false, ""},
 	{"s3mount|-o|ro|status|/mnt", "status", NULL, "/mnt", false, "ro"},
 	{"s3mount|bkt|/mnt|-o|rw,nosuid,nodev,relatime,user=me", "bkt", NULL, "/mnt", false,
-	 "ro=no"},
+	 "ro=no,noatime=no"},
 	{"/sbin/mount.fuse.s3mount|bkt|/mnt|-s|-n|-v|-t|fuse.s3mount|-o|rw,_netdev", "bkt", NULL,
 	 "/mnt", false, "ro=no"},
 };

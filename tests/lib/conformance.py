@@ -1,7 +1,7 @@
 """Runs of build/bin/conformance, and the differences between two of them that docs/semantics.md allows.
 
-A row of the page's table is: pattern of "area/case step" | what ext4 gives | what a mount gives | why. The first three are
-shell patterns (fnmatch) in backquotes.
+A row of the page's table is: pattern of "area/case step" | what ext4 gives | what a mount gives | why. The first
+three are shell patterns (fnmatch) in backquotes.
 """
 import fnmatch
 import itertools

@@ -7,9 +7,12 @@ from processes import WORK
 
 
 class SmallDisk:
-    """with SmallDisk(64) as disk: disk.path is a directory on a file system of that many MiB."""
+    """with SmallDisk(64) as disk: disk.path is a directory on a file system of that many MiB.
 
-    def __init__(self, mebibytes, options="relatime", block=1024):
+    options: of the mount; block: size of its blocks, else what mkfs.ext4 takes for that size.
+    """
+
+    def __init__(self, mebibytes, options="relatime", block=None):
         WORK.mkdir(parents=True, exist_ok=True)
         self.base = tempfile.mkdtemp(prefix="disk-", dir=WORK)
         self.image, self.path = os.path.join(self.base, "image"), os.path.join(self.base, "mnt")
@@ -19,7 +22,8 @@ class SmallDisk:
         os.mkdir(self.path)
         with open(self.image, "wb") as file:
             file.truncate(self.size)
-        subprocess.run(["mkfs.ext4", "-q", "-b", str(self.block), "-m", "0", "-F", self.image], check=True)
+        blocks = ["-b", str(self.block)] if self.block else []
+        subprocess.run(["mkfs.ext4", "-q", *blocks, "-m", "0", "-F", self.image], check=True)
         subprocess.run(["mount", "-o", f"loop,{self.options}", self.image, self.path], check=True)
         return self
 

@@ -167,8 +167,9 @@ static int take_class(const struct os_entry *source, struct copy_job *job, struc
 /* The ETag of an object of one part depends on how it is encrypted (S3 user guide, "Object ETags").
  * Here the copy has another one and nobody had asked how the source is: if it says so, the copy is
  * made again. From now on all sources are asked first. */
-static void keep_encryption(struct tree_run *run, struct item *item, struct copy_job *job)
+static void keep_encryption(struct tree_run *run, struct item *item, const struct copy_job *job)
 {
+	struct copy_job again = *job;
 	struct os_request head = {.op = OS_HEAD, .key = job->source};
 	struct upload_outcome outcome = {0};
 	int err = env_s3(run->env, &head);
@@ -177,9 +178,9 @@ static void keep_encryption(struct tree_run *run, struct item *item, struct copy
 	if (err && err != -ENOENT) {
 		fail(run, err, "HEAD of", job->source, head.result.message);
 	} else if (!err && os_meta_get(&head.result.headers, "x-amz-server-side-encryption")) {
-		job->headers = &head.result.headers;
-		job->target_etag = item->etag;
-		copy_run(run->copy->uploader, job, &outcome);
+		again.headers = &head.result.headers;
+		again.target_etag = item->etag;
+		copy_run(run->copy->uploader, &again, &outcome);
 		if (outcome.err) {
 			fail(run, outcome.err, "copy of", job->source, outcome.message);
 		} else {

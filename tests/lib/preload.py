@@ -7,8 +7,6 @@ import os
 import pathlib
 import urllib.parse
 
-import boto3
-
 BODY = b"preloaded\n"
 ETAG = '"preloaded-1"'
 MODIFIED = 1_790_000_000_000  # ms
@@ -27,4 +25,5 @@ def preload(root, bucket, keys):
     with open(os.path.join(root, "index.log"), "w", encoding="utf-8") as log:
         log.write(f"B\t{bucket}\t{MODIFIED:x}\n")
         for key in keys:
-            log.write(f"O\t{bucket}\t{field(key)}\t{MODIFIED:x}\t{field(ETAG)}\t0\t{'' if key.endswith('/') else extent}\t\n")
+            body = "" if key.endswith("/") else extent
+            log.write(f"O\t{bucket}\t{field(key)}\t{MODIFIED:x}\t{field(ETAG)}\t0\t{body}\t\n")

@@ -75,7 +75,8 @@ class Worker(workload.Worker):
         step = lines[-2]
         path = step.get("path") or step.get("old") or step.get("name") or ""
         above = [path] + [path[:at] for at, letter in enumerate(path) if letter == "/"]
-        print(f"{self.writer.word}: {step} failed: {lines[-1]}; before that:\n{self.manifest.explain(above)}", flush=True)
+        print(f"{self.writer.word}: {step} failed: {lines[-1]}; before that:", self.manifest.explain(above), sep="\n",
+              flush=True)
 
     def check(self, condition, what):
         self.looks += 1
@@ -115,7 +116,8 @@ class Worker(workload.Worker):
         self.step("unlink", lambda: os.unlink(path), path=path)
         self.write(handle, 0, self.random.randint(1, 50_000))
         expected = self.state.handles[handle].data
-        self.check(os.pread(self.handles[handle], len(expected) + 1, 0) == expected, "an unlinked file reads differently")
+        found = os.pread(self.handles[handle], len(expected) + 1, 0)
+        self.check(found == expected, "an unlinked file reads differently")
         self.close(handle)
 
     def job_list(self):

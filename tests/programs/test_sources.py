@@ -65,7 +65,8 @@ def test_a_build_of_this_project(bucket, make_mount):
     os.makedirs(mount / "tests/unit")
     for name in ("test_buf.c", "test_map.c", "test_json.c"):
         shutil.copy(ROOT / "tests/unit" / name, mount / "tests/unit")
-    sources = " ".join(f"common/{name}.c" for name in ("buf", "check", "error", "json", "json_write", "log", "map", "utf8"))
+    names = ("buf", "check", "error", "json", "json_write", "log", "map", "utf8")
+    sources = " ".join(f"common/{name}.c" for name in names)
     units = [f"build/tests/{name}" for name in ("test_buf", "test_map", "test_json")]
     command = ["make", "-j2", f"SOURCES={sources}", "UNIT_HELPERS=tests/unit/test_buf.c", *units]
     assert "CC    common/buf.c" in run(*command, cwd=mount.path)

@@ -11,9 +11,11 @@ import time
 import pytest
 
 import history
+import mounts
 import stress
 from files import digest, digest_file, read_file
 from processes import ROOT
+from programs import cold
 
 SEED = int(os.environ.get("S3MOUNT_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 OPERATIONS = int(os.environ.get("S3MOUNT_TEST_OPERATIONS", "20000"))
@@ -49,13 +51,7 @@ copy_file_range = 3
 """
 
 
-def cold_remount(mount):
-    mount.unmount()
-    mount.forget_cache()
-    mount.mount()
-
-
-REMOUNTS = (lambda mount: mount.remount(), cold_remount, lambda mount: mount.crash_and_remount())
+REMOUNTS = (mounts.Mount.remount, cold, mounts.Mount.crash_and_remount)
 
 
 def run_fsx(directory, shape, seed, operations, artifacts):

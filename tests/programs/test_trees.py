@@ -109,8 +109,8 @@ def test_a_tree_leaves_nothing_in_the_bucket(mount, bucket, source):
 def test_dpkg_deb(each_mount, tmp_path):
     package = tmp_path / "package"
     (package / "DEBIAN").mkdir(parents=True)
-    (package / "DEBIAN/control").write_text("Package: sample\nVersion: 1.0\nArchitecture: all\nMaintainer: A <a@example.com>\n"
-                                            "Description: sample\n")
+    (package / "DEBIAN/control").write_text("Package: sample\nVersion: 1.0\nArchitecture: all\n"
+                                            "Maintainer: A <a@example.com>\nDescription: sample\n")
     for number in range(50):
         path = package / f"usr/share/sample/d{number % 5}/file{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,8 +136,8 @@ def test_dd_with_direct_io(each_mount, bucket, tmp_path):
     data = noise(5 * MIB + 4096, 5)
     (tmp_path / "data").write_bytes(data)
     run("dd", f"if={tmp_path}/data", f"of={each_mount / 'direct'}", "bs=4k", "oflag=direct", "status=none")
-    run("dd", f"if={tmp_path}/data", f"of={each_mount / 'direct'}", "bs=512k", "seek=3", "skip=3", "count=2", "conv=notrunc,fsync",
-        "oflag=direct", "status=none")
+    run("dd", f"if={tmp_path}/data", f"of={each_mount / 'direct'}", "bs=512k", "seek=3", "skip=3", "count=2",
+        "conv=notrunc,fsync", "oflag=direct", "status=none")
     drop_caches()
     found = subprocess.run(["dd", f"if={each_mount / 'direct'}", "bs=64k", "iflag=direct", "status=none"], check=True,
                            stdout=subprocess.PIPE, timeout=60).stdout

@@ -44,7 +44,7 @@ php_admin_value upload_tmp_dir {base}/tmp
 php_admin_value session.save_path {root}/sessions
 """
 
-# Upload with a smaller copy beside it, an index that is replaced under a lock, a log, an edit in place, delete, sessions.
+# Upload with a smaller copy beside it, an index that is replaced under a lock, a log, edits in place, sessions.
 PROGRAM = r"""<?php
 session_start();
 $_SESSION['visits'] = ($_SESSION['visits'] ?? 0) + 1;

@@ -52,14 +52,18 @@ elif [ "${2:-}" = long ]; then
 	explore large-errors --large --errors --sample 8
 	explore large-nodes --large --nodes 100000
 	program=$sim-alloc explore memory --errors --sample 4
+	program=$sim-alloc explore large-memory --large --errors --sample 8
 else
 	explore crashes --sample 8 --stride 2
 	explore random --random 400 --stride 6
 	explore errors --errors --sample 100
 	explore nodes --nodes 6000
 	explore large --large --sample 200 --stride 4
-	explore large-nodes --large --nodes 1500
+	explore large-random --large --random 40 --stride 12
+	explore large-errors --large --errors --sample 1500
+	explore large-nodes --large --nodes 2000
 	program=$sim-alloc explore memory --errors --sample 60
+	program=$sim-alloc explore large-memory --large --errors --sample 300
 fi
 cat "$logs"/* | awk '
 	/^sim: / { for (i = 2; i < NF; i++) if ($(i + 1) ~ /^states/) states += $i; else if ($(i + 1) ~ /^violations/) wrong += $i }

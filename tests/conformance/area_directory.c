@@ -67,7 +67,9 @@ static void numbers(const struct run *run)
 	fixture_file(run, "d/file", 0644, "");
 	fixture_directory(run, "d/sub", 0755);
 	directory = opendir("d");
-	while (directory && (entry = readdir(directory))) {
+	if (!directory)
+		return;
+	while ((entry = readdir(directory))) {
 		need(run, fstatat(dirfd(directory), entry->d_name, &st, AT_SYMLINK_NOFOLLOW),
 		     "stat");
 		record_truth(run, st.st_ino == entry->d_ino, "inode of %s", entry->d_name);
@@ -87,9 +89,9 @@ static void fill(const struct run *run, int from, int to)
 
 static void note(const char *name, int *seen)
 {
-	int number = atoi(name);
+	long number = strtol(name, NULL, 10);
 
-	if (name[0] != '.' && number < 2 * MANY)
+	if (name[0] != '.' && number >= 0 && number < 2 * MANY)
 		seen[number]++;
 }
 
@@ -176,7 +178,7 @@ static void positions(const struct run *run)
 		return;
 	record_truth(run, telldir(directory) == 0, "the first position is 0");
 	for (int i = 0; i < 20; i++)
-		readdir(directory);
+		(void)readdir(directory);
 	here = telldir(directory);
 	record_value(run, read_on(directory, seen), "entries behind it");
 	seekdir(directory, here);

@@ -150,7 +150,7 @@ static void kept(const struct run *run)
 	record(run, map(fd, PROT_READ | PROT_WRITE, MAP_SHARED, 0, &at), "map");
 	if (!at)
 		return;
-	memcpy(at + 100, "mapped", 6);
+	memcpy(at + 100, "mapped", sizeof("mapped"));
 	record(run, munmap(at, PAGE), "munmap");
 	record(run, close(fd), "close");
 	fd = (int)need(run, open("file", O_RDONLY), "open");

@@ -96,8 +96,8 @@ enum kind {
 	KIND_LINK_LOOP,
 	KIND_FIFO,
 	KIND_SOCKET,
-	KIND_COUNT,
 };
+#define KIND_COUNT   (KIND_SOCKET + 1)
 #define FILE_CONTENT "content"
 
 const char *kind_name(enum kind kind);

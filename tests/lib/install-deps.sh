@@ -23,7 +23,7 @@ demo="curl ca-certificates procps media-types"
 test="libcmocka-dev clang libclang-rt-dev clang-format clang-tidy python3 python3-venv git openssl e2fsprogs attr acl rsync
       iproute2 iptables jq s3fs rclone radosgw ceph-mon ceph-osd ceph-common docker.io docker-registry
       debootstrap busybox-static faketime
-      postgresql sqlite3 apache2-bin libapache2-mod-php php-common media-types vim-tiny unzip"
+      postgresql apache2-bin libapache2-mod-php php-common media-types vim-tiny unzip"
 
 case $want in
 build) packages=$build ;;

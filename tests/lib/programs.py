@@ -3,8 +3,8 @@ import os
 import pathlib
 import subprocess
 
-PLAIN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
-         "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+PLAIN = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "LANG": "C.UTF-8", "HOME": "/nonexistent",
+         "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def run(*command, cwd=None, seconds=120, environment=None, status=0, stdin=None):

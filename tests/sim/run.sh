@@ -60,7 +60,7 @@ else
 	explore nodes --nodes 6000
 	explore large --large --sample 200 --stride 4
 	explore large-random --large --random 40 --stride 12
-	explore large-errors --large --errors --sample 1500
+	explore large-errors --large --errors --sample 4000
 	explore large-nodes --large --nodes 2000
 	program=$sim-alloc explore memory --errors --sample 60
 	program=$sim-alloc explore large-memory --large --errors --sample 300

@@ -96,7 +96,6 @@ static const struct operation large_operations[] = {
 	{"read-b-all", {READ("b", 0, 30000)}},
 	{"rename-b-n", {RENAME("b", "n")}},
 	{"rename-n-b", {RENAME("n", "b")}},
-	{"unlink-b", {ON(STEP_UNLINK, "b")}},
 	{"chmod-b", {AT(STEP_CHMOD, "b", 0600)}},
 	{"write-large-n", {OPEN("n"), WRITE(0, 14000)}},
 	{"stream-n", {OPEN("n"), WRITE(0, 16000), WRITE(16000, 9000), WRITE(25000, 9000)}},

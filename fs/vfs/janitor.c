@@ -28,6 +28,7 @@ struct watch {
 	struct vfs *vfs;
 	struct found_intent *found;
 	int (*look)(struct vfs *vfs, const struct journal_intent *intent);
+	uint64_t after; /* the record that has to be durable first; 0: none */
 };
 
 /* The file has the name again: what bears its put-ids there is its object, even when an attempt
@@ -77,7 +78,10 @@ static void watch_key(void *argument)
 
 	for (size_t i = 0; i < count && found <= 0; i++) {
 		fiber_sleep_until(env_after(vfs->env, pauses[i] * NSEC_PER_SEC), WAIT_PLAIN);
-		found = watch->look(vfs, &watch->found->intent);
+		found = watch->after && journal_wait(vfs->env->journal, watch->after,
+						     JOURNAL_DURABLE)
+				? -EAGAIN /* full, for now */
+				: watch->look(vfs, &watch->found->intent);
 	}
 	if (found >= 0)
 		journal_drop_intent(vfs->env->journal, watch->found->intent.id);
@@ -86,8 +90,9 @@ static void watch_key(void *argument)
 	free(watch);
 }
 
-bool janitor_follow(struct vfs *vfs, struct found_intent *found,
-		    int (*look)(struct vfs *vfs, const struct journal_intent *intent))
+static bool follow(struct vfs *vfs, struct found_intent *found,
+		   int (*look)(struct vfs *vfs, const struct journal_intent *intent),
+		   uint64_t after)
 {
 	struct watch *watch;
 
@@ -96,13 +101,19 @@ bool janitor_follow(struct vfs *vfs, struct found_intent *found,
 	watch = calloc(1, sizeof(*watch));
 	if (!watch)
 		return false;
-	*watch = (struct watch){vfs, found, look};
+	*watch = (struct watch){vfs, found, look, after};
 	vfs->watches++;
 	if (fiber_start(vfs->env->fibers, watch_key, watch) == 0)
 		return true;
 	vfs->watches--;
 	free(watch);
 	return false;
+}
+
+bool janitor_follow(struct vfs *vfs, struct found_intent *found,
+		    int (*look)(struct vfs *vfs, const struct journal_intent *intent))
+{
+	return follow(vfs, found, look, 0);
 }
 
 void janitor_expect(struct inode *inode)
@@ -130,11 +141,11 @@ static struct journal_intent put_watch(struct vfs *vfs, const char *key, const c
 }
 
 /* Where there is no memory for it, the next mount looks. */
-static void watch_intent(struct vfs *vfs, const struct journal_intent *intent)
+static void watch_intent(struct vfs *vfs, const struct journal_intent *intent, uint64_t after)
 {
 	struct found_intent *found = found_intent_new(intent);
 
-	if (found && !janitor_follow(vfs, found, janitor_look))
+	if (found && !follow(vfs, found, janitor_look, after))
 		found_intent_free(found);
 }
 
@@ -145,19 +156,20 @@ void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)
 	if (vfs->watches >= WATCHES_MAX)
 		return;
 	intent = put_watch(vfs, key, put_id);
-	watch_intent(vfs, &intent);
+	watch_intent(vfs, &intent, 0);
 }
 
 void janitor_replace(struct vfs *vfs, uint64_t id, const struct janitor_key keys[], size_t count)
 {
 	struct journal *journal = vfs->env->journal;
 	struct journal_intent intents[JANITOR_KEYS_MAX];
+	uint64_t dropped;
 
 	CHECK(count <= JANITOR_KEYS_MAX);
 	for (size_t i = 0; i < count; i++)
 		intents[i] = put_watch(vfs, keys[i].key, keys[i].put_id);
-	if (journal_wait(journal, journal_drop_intent(journal, id), JOURNAL_DURABLE))
-		return;
+	dropped = journal_drop_intent(journal, id);
 	for (size_t i = 0; i < count; i++)
-		watch_intent(vfs, &intents[i]);
+		watch_intent(vfs, &intents[i], dropped);
+	journal_wait(journal, dropped, JOURNAL_DURABLE);
 }

@@ -74,7 +74,7 @@ struct options {
 	int64_t umask, dirmask; /* -1: see options_umask, options_dirmask */
 	int64_t close, fsync;	/* enum publish_mode */
 	int64_t conflict;	/* enum conflict_mode */
-	bool ro, noatime, allow_other, anonymous, debug, force_cache;
+	bool ro, noatime, acl, allow_other, anonymous, debug, force_cache;
 	int64_t attr_timeout;  /* ns */
 	int64_t part_size;     /* bytes */
 	int64_t parallel;      /* connections at most */

@@ -334,6 +334,7 @@ static int create_vfs(struct mount *mount)
 		.read_only = mount->read_only,
 		.media_types = mount->media_types,
 		.noatime = options->noatime,
+		.acl = options->acl,
 		.cache_directory = mount->cache.path,
 	};
 	err = open_core(mount, &config);

@@ -11,8 +11,9 @@ static void op_init(void *user, struct fuse_conn_info *connection)
 {
 	static const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
 				       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-				       FUSE_CAP_ASYNC_READ | FUSE_CAP_IOCTL_DIR |
-				       FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
+				       FUSE_CAP_ASYNC_READ | FUSE_CAP_IOCTL_DIR;
+	/* The umask does not count where a directory has a default ACL. */
+	static const unsigned with_acl = FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK;
 	/* Never the kernel's write-back cache: it ignores that others change a file's size. Nor its
 	 * cache of links, whose targets it keeps whatever else of them changes.
 	 * Splicing costs more than it saves at the sizes FUSE uses. */
@@ -21,9 +22,12 @@ static void op_init(void *user, struct fuse_conn_info *connection)
 					 FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS |
 					 FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_CACHE_SYMLINKS;
 
-	(void)user;
+	const struct operations_context *context = user;
+
 	connection->want |= connection->capable & wanted;
-	connection->want &= ~unwanted;
+	connection->want &= ~(unwanted | with_acl);
+	if (vfs_has_acl(context->vfs))
+		connection->want |= connection->capable & with_acl;
 	connection->max_write = OPERATIONS_MAX_IO;
 	connection->max_readahead = OPERATIONS_MAX_IO;
 	connection->max_background = 64;

@@ -277,9 +277,14 @@ void state_note_failure(struct inode *inode, int err, const char *text);
 /* The file is about to become the copy of what lost against another writer; etag is still that of
  * the version that it was based on. */
 void state_mark_conflict(struct inode *inode);
-/* file.c */
-/* After a change of attributes that change_begin allowed: journals it, and publishes it soon. */
+/* setattr.c: after a change of attributes that change_begin allowed: journals it, and publishes it
+ * soon. */
 int change_attributes_end(struct inode *inode);
+/* file.c */
+/* Asks S3 what the file is now, unless the lookup of pid's open has just done so (-1: nobody's). */
+int file_revalidate(struct inode *inode, int32_t pid);
+/* What is owed reaches the place that mode names. Errors: also the one that was kept for it. */
+int file_settle(struct inode *inode, enum publish_mode mode, enum journal_level level);
 void handle_attach(struct inode *inode, int flags,
 		   struct vfs_handle **out); /* NULL: out of memory */
 int file_truncate(struct inode *inode, uint64_t size);

@@ -119,6 +119,11 @@ struct uploader *vfs_uploader(struct vfs *vfs)
 	return &vfs->uploader;
 }
 
+bool vfs_has_acl(const struct vfs *vfs)
+{
+	return vfs->config.acl;
+}
+
 struct executor *vfs_executor(struct vfs *vfs)
 {
 	return vfs->env->executor;

@@ -199,25 +199,26 @@ static void publish_body(struct inode *inode, const char *key, struct upload_out
 
 /* What the inode is goes to its key by a copy of the server, with the attributes that it has here.
  */
-static void publish_copied(struct inode *inode, struct copy_job *job,
+static void publish_copied(struct inode *inode, const struct copy_job *what,
 			   struct upload_outcome *outcome)
 {
+	struct copy_job job = *what;
 	struct os_meta meta = OS_META_INIT;
 	struct body none = {NULL, {NULL, 0}, NULL};
 
-	job->replace_meta = true;
-	job->meta = &meta;
-	job->headers = &inode->headers;
+	job.replace_meta = true;
+	job.meta = &meta;
+	job.headers = &inode->headers;
 	inode->frozen_generation = inode->generation;
 	inode->dirty_frozen |= inode->dirty;
 	inode->dirty = 0;
-	outcome->err = job->source_etag ? publish_metadata(inode, &meta) : -ENOMEM;
+	outcome->err = job.source_etag ? publish_metadata(inode, &meta) : -ENOMEM;
 	if (!outcome->err)
 		outcome->err = await_record(inode);
 	if (!outcome->err)
-		copy_run(&inode->vfs->uploader, job, outcome);
+		copy_run(&inode->vfs->uploader, &job, outcome);
 	if (!outcome->err)
-		take_published(inode, outcome, job->size);
+		take_published(inode, outcome, job.size);
 	thaw(inode, &none, outcome->err == 0);
 	os_meta_free(&meta);
 }

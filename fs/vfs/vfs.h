@@ -35,6 +35,7 @@ struct vfs_config {
 	uint64_t cache_limit, dirty_limit, part_size;
 	unsigned parallel;
 	bool read_only, noatime;
+	bool acl; /* POSIX ACLs are there; else -EOPNOTSUPP, and none shows */
 	const struct media_types *media_types; /* borrowed; NULL: names tell no type */
 	/* For status alone: */
 	const char *read_only_because; /* NULL: somebody wanted it so */
@@ -56,6 +57,7 @@ void vfs_await_names(struct vfs *vfs, uint64_t deadline);
 void vfs_destroy_instance(struct vfs *vfs);
 struct uploader *vfs_uploader(struct vfs *vfs);
 struct executor *vfs_executor(struct vfs *vfs);
+bool vfs_has_acl(const struct vfs *vfs);
 
 struct vfs_caller {
 	uint32_t uid, gid;

@@ -17,13 +17,18 @@
 #define LABEL	   "security.selinux"
 #define TRUSTED	   "trusted."
 
+static bool is_acl(const char *name)
+{
+	return strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
+}
+
 /* Of the names that Linux knows; it passes on all others as well. */
-static int check_name(const char *name)
+static int check_name(const struct vfs *vfs, const char *name)
 {
 	static const char *const spaces[] = {"user.", TRUSTED, "security."};
 
-	if (strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0)
-		return 0;
+	if (is_acl(name))
+		return vfs->config.acl ? 0 : -EOPNOTSUPP;
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)
 		if (string_has_prefix(name, spaces[i]))
 			return name[strlen(spaces[i])] ? 0 : -EINVAL;
@@ -83,11 +88,6 @@ static ssize_t get_state(struct inode *inode, const char *name, void *value, siz
 	return got;
 }
 
-static bool is_acl(const char *name)
-{
-	return strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
-}
-
 static ssize_t get(struct inode *inode, const char *name, void *value, size_t size)
 {
 	struct xattr_set set = {NULL, 0};
@@ -114,7 +114,7 @@ static ssize_t get(struct inode *inode, const char *name, void *value, size_t si
 ssize_t vfs_getxattr(struct vfs *vfs, uint64_t ino, const char *name, void *value, size_t size)
 {
 	struct inode *inode;
-	ssize_t got = check_name(name);
+	ssize_t got = check_name(vfs, name);
 
 	if (!got)
 		got = find(vfs, ino, &inode);
@@ -144,7 +144,7 @@ ssize_t vfs_listxattr(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, c
 		/* Of trusted ones the kernel hides the values from everybody else (xattr(7)), not
 		 * the names. Others may have stored ours. */
 		if ((caller.uid != 0 && string_has_prefix(name, TRUSTED)) ||
-		    string_has_prefix(name, STATE_PREFIX))
+		    string_has_prefix(name, STATE_PREFIX) || (is_acl(name) && !vfs->config.acl))
 			continue;
 		buf_append(&names, name, strlen(name) + 1);
 	}
@@ -298,7 +298,7 @@ static int change_one(struct inode *inode, struct change *change)
 static int change_named(struct vfs *vfs, uint64_t ino, struct change *change)
 {
 	struct inode *inode;
-	int err = check_name(change->name);
+	int err = check_name(vfs, change->name);
 
 	if (!err)
 		err = find(vfs, ino, &inode);
@@ -387,7 +387,7 @@ int xattr_inherit(struct inode *child, const struct inode *parent, uint32_t umas
 	struct buf text = BUF_INIT;
 	int err = 0;
 
-	if (has(parent, ACL_DEFAULT) && load(parent, &of_parent) == 0)
+	if (parent->vfs->config.acl && has(parent, ACL_DEFAULT) && load(parent, &of_parent) == 0)
 		given = xattr_set_find(&of_parent, ACL_DEFAULT);
 	if (!given)
 		child->attributes.mode &= ~umask;

@@ -37,7 +37,7 @@ def unexplained(local, mount, which, table):
 @pytest.mark.parametrize("close", ["s3", "local"])
 def test_results_are_those_of_ext4(local, bucket, make_mount, close):
     table = conformance.rows()
-    mount = make_mount(bucket, ["allow_other", f"close={close}"])
+    mount = make_mount(bucket, ["allow_other", "acl", f"close={close}"])
     found = []
     for which in ("root", "user"):
         assert len(local[which]) >= STEPS, f"only {len(local[which])} steps as {which}"

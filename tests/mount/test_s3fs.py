@@ -22,6 +22,11 @@ XATTRS = {"user.text": b"value", "user.binary": bytes(range(64)), "user.empty": 
 LARGE = noise(11 * MIB, 1)  # s3fs sends parts from twice their size on
 
 
+@pytest.fixture(name="mount")
+def fixture_mount(bucket, make_mount):
+    return make_mount(bucket, ["acl"])
+
+
 @pytest.fixture
 def s3fs(server, bucket, tmp_path):
     with mounted_s3fs(server, bucket, tmp_path, "use_xattr", "multipart_size=5") as point:
@@ -133,7 +138,7 @@ def test_what_one_changed_of_the_others_is_the_same_on_both_sides(s3fs, mount):
 
 
 def test_what_s3fs_changed_of_ours_is_the_same_on_both_sides(s3fs, bucket, make_mount):
-    mount = make_mount(bucket, ["attr_timeout=0"])
+    mount = make_mount(bucket, ["attr_timeout=0", "acl"])
     make(mount.path)
     mount.sync()
     for name in ("file", "dir", "fifo", "empty", "large", "char"):

@@ -15,6 +15,11 @@ VALUES = {"user.text": b"value", "user.empty": b"", "user.binary": bytes(range(2
           "user.\xe9\"\\,:{}": b"odd name", "trusted.t": b"root's", "security.s": b"label"}
 
 
+@pytest.fixture(name="mount")
+def fixture_mount(bucket, make_mount):
+    return make_mount(bucket, ["acl"])
+
+
 @pytest.fixture
 def both(mount):
     """The mount, and a directory on the local file system beside it."""
@@ -236,8 +241,28 @@ def test_an_acl_that_is_only_a_mode_becomes_the_mode(both):
             os.getxattr(path, ACCESS)
 
 
+def test_without_the_option_there_are_none(bucket, make_mount):
+    mount = make_mount(bucket, ["acl"])
+    write_file(mount / "file", b"x", mode=0o640)
+    subprocess.run(["setfacl", "-m", "u:nobody:r", mount / "file"], check=True)
+    kept = os.getxattr(mount / "file", ACCESS)
+    mount.unmount()
+    mount.options.remove("acl")
+    mount.mount()
+    assert os.listxattr(mount / "file") == []
+    for call in (lambda: os.getxattr(mount / "file", ACCESS), lambda: os.setxattr(mount / "file", ACCESS, kept),
+                 lambda: os.removexattr(mount / "file", ACCESS)):
+        with fails_with(errno.EOPNOTSUPP):
+            call()
+    os.setxattr(mount / "file", "user.a", b"1")
+    mount.unmount()
+    mount.options.append("acl")
+    mount.mount()
+    assert os.getxattr(mount / "file", ACCESS) == kept, "what is stored is not touched"
+
+
 def test_other_acls_are_kept_and_enforced(bucket, make_mount):
-    mount = make_mount(bucket, ["allow_other"])
+    mount = make_mount(bucket, ["allow_other", "acl"])
     write_file(mount / "file", b"x", mode=0o600)
     assert as_user(NOBODY, lambda: read_file(mount / "file")) == errno.EACCES
     value = acl((OWNER, 6, NO_ID), (USER, 6, NOBODY), (GROUP, 0, NO_ID), (MASK, 6, NO_ID), (OTHERS, 0, NO_ID))

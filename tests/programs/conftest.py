@@ -4,4 +4,4 @@ import pytest
 
 @pytest.fixture(params=["close=s3", "close=local"])
 def each_mount(request, bucket, make_mount):
-    return make_mount(bucket, [request.param])
+    return make_mount(bucket, [request.param, "acl"])

@@ -353,9 +353,9 @@ void sim_progress_take(struct sim_progress *progress, const struct sim_history *
 void sim_step_print(const struct sim_history *history, int index, char *out, size_t size)
 {
 	static const char *const names[STEP_KINDS] = {
-		"open",	    "write",  "append", "copy",	 "fsync", "close", "truncate", "rename",
-		"exchange", "unlink", "mkdir",	"rmdir", "chmod", "evict", "sync",     "pause",
-		"read"};
+		"open",	    "write",  "append",	  "copy",   "fsync", "close",
+		"truncate", "rename", "exchange", "unlink", "mkdir", "rmdir",
+		"chmod",    "evict",  "sync",	  "pause",  "read"};
 	const struct sim_step *step = &history->steps[index];
 	bool two = step->kind == STEP_RENAME || step->kind == STEP_EXCHANGE;
 	bool by_handle = step->kind >= STEP_WRITE && step->kind <= STEP_CLOSE;

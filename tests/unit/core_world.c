@@ -141,6 +141,7 @@ static void node_init(struct core_world *world, unsigned number, const char *nam
 		.prefix = "",
 		.node = name,
 		.defaults = {1000, 1000, 0644, 0755},
+		.acl = true,
 		.close = PUBLISH_S3,
 		.fsync = PUBLISH_S3,
 		.conflict = CONFLICT_KEEP_BOTH,

@@ -178,6 +178,53 @@ static void what_others_put_at_the_target_stays(struct core_world *world)
 	core_assert_object(world, ours, "text");
 }
 
+struct race {
+	struct core_world *world;
+	struct vfs_handle *from, *to;
+	int renamed;
+	bool copied;
+};
+
+static void copy_in_race(void *argument)
+{
+	struct race *race = argument;
+
+	race->copied = vfs_copy_range(race->from, 0, race->to, 0, MOST) >= 0;
+}
+
+static void rename_in_race(void *argument)
+{
+	struct race *race = argument;
+
+	race->renamed = core_rename(race->world->node, "a", "b");
+}
+
+/* Each wants the publications of both, while that of the target is still under way. */
+static void a_rename_of_the_source_over_the_target_goes_on(struct core_world *world)
+{
+	struct race race = {.world = world, .renamed = 1};
+
+	world->node->vfs->copy_least = 1;
+	assert_int_equal(core_put(world->node, "a", "text"), 0);
+	core_hold(world, OS_PUT, "b");
+	race.from = open_with(world, "a", O_RDONLY);
+	race.to = open_with(world, "b", O_WRONLY | O_CREAT);
+	publish_soon(handle_inode(race.to), 0);
+	core_await_held(world);
+	core_spawn(world->node, copy_in_race, &race);
+	core_sleep(world, NSEC_PER_MSEC);
+	core_spawn(world->node, rename_in_race, &race);
+	core_sleep(world, NSEC_PER_MSEC);
+	core_release(world);
+	core_sleep(world, 10 * NSEC_PER_SEC);
+	assert_int_equal(race.renamed, 0);
+	assert_true(race.copied);
+	core_release_handle(world->node, race.from);
+	core_close(world->node, race.to);
+	core_drain(world->node);
+	core_assert_object(world, "b", "text");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +236,7 @@ int main(void)
 		CORE_TEST(a_refused_copy_is_read_and_written),
 		CORE_TEST(a_source_that_others_replace_is_not_half_of_each),
 		CORE_TEST(what_others_put_at_the_target_stays),
+		CORE_TEST(a_rename_of_the_source_over_the_target_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,8 @@ def test_cp_mv_find_du_rm(each_mount, source):
     assert os.listdir(each_mount.path) == []
 
 
-def test_a_tree_leaves_nothing_in_the_bucket(mount, bucket, source):
+def test_a_tree_leaves_nothing_in_the_bucket(make_mount, bucket, source):
+    mount = make_mount(bucket, ["acl"])
     run("cp", "-a", source, mount / "tree")
     assert len(bucket.keys()) >= len(run("find", source, "-type", "f", "-print0").split("\0"))
     run("rm", "-rf", mount / "tree")

@@ -50,16 +50,24 @@ static int recover_upload(struct vfs *vfs, const struct found_intent *found)
 	return RECOVERED_LATER;
 }
 
-/* Deletes the version of a key that was copied; a newer one is somebody's work. */
-static int delete_copied(struct vfs *vfs, const char *key, const char *etag)
+/* Deletes the version of a key that was copied; a newer one is somebody's work, also where it has
+ * the same bytes. ids: the ETag of that version; behind a line end its put-id, or nothing where it
+ * has none. */
+static int delete_copied(struct vfs *vfs, const char *key, const char *ids)
 {
 	struct os_request head = {.op = OS_HEAD, .key = key};
 	struct os_request delete = {.op = OS_DELETE, .key = key};
+	const char *line_end = strchr(ids, '\n'), *put_id;
+	char etag[OS_ETAG_MAX];
 	int err = env_s3(vfs->env, &head);
 
+	snprintf(etag, sizeof(etag), "%.*s", (int)(line_end ? line_end - ids : (long)strlen(ids)),
+		 ids);
 	if (vfs->uploader.can.delete)
 		delete.condition.if_match = etag;
-	if (!err && strcmp(head.result.etag, etag) == 0)
+	put_id = err ? NULL : os_meta_get(&head.result.meta, META_PUT_ID);
+	if (!err && strcmp(head.result.etag, etag) == 0 &&
+	    (!line_end || strcmp(put_id ? put_id : "", line_end + 1) == 0))
 		err = env_s3(vfs->env, &delete);
 	os_request_free_result(&delete);
 	os_request_free_result(&head);

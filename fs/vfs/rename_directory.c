@@ -197,8 +197,10 @@ static int move_tree(struct rename *rename)
 	}
 	if (owed)
 		amend_intent(rename, intent, &copy);
-	else
-		journal_drop_intent(vfs->env->journal, intent);
+	else /* A power loss must not bring it back: others may work below the old name from now
+		on, and what they put there may have the bytes that were moved. */
+		journal_wait(vfs->env->journal, journal_drop_intent(vfs->env->journal, intent),
+			     JOURNAL_DURABLE);
 	if (err && had_target)
 		restore_target(rename, &replaced);
 	return err ? err : moved;

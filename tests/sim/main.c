@@ -151,9 +151,9 @@ static void explore(struct sim_world *world, const struct arguments *arguments,
 	}
 	options.seed = options.seed * 64 + (unsigned)(mode * VARIANTS) + (unsigned)variant;
 	build(&history, operations, count, variant);
-	if (arguments->errors)
+	if (arguments->errors && !history.beyond)
 		fail(world, arguments, &history, &options, counts);
-	else
+	else if (!history.beyond)
 		sim_explore(world, &history, &options, counts);
 	sim_history_free(&history);
 }

@@ -153,7 +153,7 @@ static bool apply_rename(struct sim_tree *tree, int from, int to)
 	return true;
 }
 
-static bool apply_exchange(struct sim_tree *tree, int one, int other)
+static bool apply_exchange(struct sim_history *history, struct sim_tree *tree, int one, int other)
 {
 	struct sim_tree before = *tree;
 
@@ -172,7 +172,7 @@ static bool apply_exchange(struct sim_tree *tree, int one, int other)
 		if (moved >= 0)
 			tree->entries[moved] = before.entries[i];
 		else
-			CHECK(before.entries[i].kind == SIM_ABSENT);
+			history->beyond |= before.entries[i].kind != SIM_ABSENT;
 	}
 	return true;
 }
@@ -196,7 +196,7 @@ static bool apply(struct sim_history *history, struct sim_state *state, int inde
 		entry->bytes = resized(history, entry->bytes, (size_t)step->offset);
 		return true;
 	case STEP_RENAME: return apply_rename(tree, step->path, step->other);
-	case STEP_EXCHANGE: return apply_exchange(tree, step->path, step->other);
+	case STEP_EXCHANGE: return apply_exchange(history, tree, step->path, step->other);
 	case STEP_UNLINK:
 		if (entry->kind != SIM_FILE)
 			return false;

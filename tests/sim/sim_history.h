@@ -53,6 +53,7 @@ struct sim_history {
 	int count;
 	unsigned inodes;
 	struct sim_state state; /* after the last one */
+	bool beyond; /* it has a name that is not on the list of paths: it cannot be played */
 };
 
 /* How far it has come, and what of it must survive. */

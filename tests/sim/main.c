@@ -19,7 +19,7 @@ struct arguments {
 	int crash, image;
 	unsigned stride;
 	unsigned part, parts; /* this process's share */
-	unsigned sample;      /* one of so many pairs */
+	unsigned sample;      /* one of so many pairs; with errors, of single operations as well */
 	bool large;	      /* with files that go in parts */
 	bool verbose;
 	bool errors; /* instead of crashes */
@@ -158,10 +158,13 @@ static void explore(struct sim_world *world, const struct arguments *arguments,
 	sim_history_free(&history);
 }
 
-static bool wanted(const struct arguments *arguments, unsigned number)
+/* Only pairs are sampled, unless each call of each is to fail. */
+static bool wanted(const struct arguments *arguments, unsigned number, bool single)
 {
 	unsigned mixed = number * 2654435761U >> 8;
 
+	if (single && !arguments->errors)
+		return number % arguments->parts == arguments->part;
 	return mixed % arguments->sample == 0 &&
 	       mixed / arguments->sample % arguments->parts == arguments->part;
 }
@@ -185,7 +188,7 @@ static void enumerate(struct sim_world *world, const struct arguments *arguments
 				    (arguments->mode >= 0 && arguments->mode != mode) ||
 				    (arguments->variant >= 0 && arguments->variant != variant))
 					continue;
-				if (wanted(arguments, number++))
+				if (wanted(arguments, number++, j < 0))
 					explore(world, arguments, pair, j < 0 ? 1 : 2, mode,
 						(enum variant)variant, counts);
 			}

@@ -2,7 +2,7 @@
 # run.sh SIM [long|quick]: explores crashes and failing calls with one process for each processor.
 #
 # Prints each violation as the command that shows it again; the last line is "N passed, N failed", in states.
-# Without "long": all single operations and a sample of the pairs (about one in eight), every second moment.
+# Without "long": all single operations and a sample of the pairs (about one in sixteen), every second moment.
 # SIM-alloc, beside it, is the same with allocations that fail.
 set -u
 
@@ -54,7 +54,7 @@ elif [ "${2:-}" = long ]; then
 	program=$sim-alloc explore memory --errors --sample 4
 	program=$sim-alloc explore large-memory --large --errors --sample 8
 else
-	explore crashes --sample 8 --stride 2
+	explore crashes --sample 16 --stride 2
 	explore random --random 400 --stride 6
 	explore errors --errors --sample 100
 	explore nodes --nodes 6000

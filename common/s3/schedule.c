@@ -7,6 +7,9 @@
 
 enum { SWEEP_SECONDS = 1 };
 
+/* ns: who has less until its deadline is not sent again. */
+#define ATTEMPT_LEAST (100 * NSEC_PER_MSEC)
+
 /* splitmix64 (Steele, Lea, Flood 2014): jitter needs no more. */
 static void stir(struct s3_store *store)
 {
@@ -81,7 +84,8 @@ static void delay(struct s3_call *call)
 {
 	struct s3_store *store = call->store;
 
-	if (call->due >= call->request->deadline) {
+	/* An attempt that is cut off by the deadline says less than the one before it. */
+	if (call->due + ATTEMPT_LEAST > call->request->deadline) {
 		finish(call);
 		return;
 	}

@@ -256,6 +256,24 @@ static void an_attempt_never_starts_after_the_deadline(void **state)
 	store_world_close(0);
 }
 
+static void no_attempt_is_begun_that_the_deadline_would_cut_off(void **state)
+{
+	static const struct script_step steps[] = {
+		{.status = 503, .body = ERROR_BODY("SlowDown"), .delay_ms = 420},
+		{.status = 200, .delay_ms = 1500},
+	};
+	struct os_request request = {.op = OS_GET, .key = "k"};
+
+	(void)state;
+	OPEN(steps);
+	store_world_submit(&request, SECONDS(1) / 2);
+	loop_run(store_world.loop);
+	assert_int_equal(request.result.err, -EIO);
+	assert_string_equal(request.result.code, "SlowDown");
+	os_request_free_result(&request);
+	store_world_close(1);
+}
+
 static void cancel_it(struct timer *timer)
 {
 	(void)timer;
@@ -448,6 +466,7 @@ int main(void)
 		cmocka_unit_test(when_no_style_works_the_first_failure_is_told),
 		cmocka_unit_test(the_deadline_ends_everything),
 		cmocka_unit_test(an_attempt_never_starts_after_the_deadline),
+		cmocka_unit_test(no_attempt_is_begun_that_the_deadline_would_cut_off),
 		cmocka_unit_test(cancel_ends_a_request_wherever_it_is),
 		cmocka_unit_test(the_urgent_goes_before_the_bulk),
 		cmocka_unit_test(what_is_not_http_is_not_s3),

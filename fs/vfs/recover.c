@@ -50,9 +50,21 @@ static int recover_upload(struct vfs *vfs, const struct found_intent *found)
 	return RECOVERED_LATER;
 }
 
-/* Deletes the version of a key that was copied; a newer one is somebody's work, also where it has
- * the same bytes. ids: the ETag of that version; behind a line end its put-id, or nothing where it
- * has none. */
+/* The version that was moved, or that with other attributes of ours: put-ids of one file are kin.
+ * Another file may have the same bytes, and so the same ETag. ids: a line with the put-id that it
+ * had, or an empty one, and a line with one of its file. */
+static bool is_moved_version(const char *put_id, const char *ids)
+{
+	const char *line_end = strchr(ids, '\n');
+	size_t len = line_end ? (size_t)(line_end - ids) : strlen(ids);
+
+	if (strlen(put_id) == len && memcmp(put_id, ids, len) == 0)
+		return true;
+	return line_end && put_id_is_kin(put_id, line_end + 1);
+}
+
+/* Deletes the version of a key that was copied; a newer one is somebody's work. ids: its ETag, and
+ * behind a line end what is_moved_version takes. */
 static int delete_copied(struct vfs *vfs, const char *key, const char *ids)
 {
 	struct os_request head = {.op = OS_HEAD, .key = key};
@@ -67,7 +79,7 @@ static int delete_copied(struct vfs *vfs, const char *key, const char *ids)
 		delete.condition.if_match = etag;
 	put_id = err ? NULL : os_meta_get(&head.result.meta, META_PUT_ID);
 	if (!err && strcmp(head.result.etag, etag) == 0 &&
-	    (!line_end || strcmp(put_id ? put_id : "", line_end + 1) == 0))
+	    (!line_end || is_moved_version(put_id ? put_id : "", line_end + 1)))
 		err = env_s3(vfs->env, &delete);
 	os_request_free_result(&delete);
 	os_request_free_result(&head);

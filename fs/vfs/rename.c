@@ -247,14 +247,14 @@ static int copy_file(struct rename *rename)
 			       .replace_meta = true,
 			       .meta = &description.meta,
 			       .headers = &description.headers};
-	char put_id[PUT_ID_LEN + 1], ids[2 * PUT_ID_LEN + OS_ETAG_MAX + 1];
+	char put_id[PUT_ID_LEN + 1], ids[3 * PUT_ID_LEN + OS_ETAG_MAX + 2];
 	const char *source_put_id = os_meta_get(&source->meta, META_PUT_ID);
 	uint64_t intent;
 	int err;
 
 	env_put_id(vfs->env, put_id);
-	snprintf(ids, sizeof(ids), "%s%s\n%.32s", put_id, job.source_etag,
-		 source_put_id ? source_put_id : "");
+	snprintf(ids, sizeof(ids), "%s%s\n%.32s\n%s", put_id, job.source_etag,
+		 source_put_id ? source_put_id : "", source->put_id);
 	job.target_etag = target && target->etag ? target->etag : "";
 	err = describe(rename, put_id, &description);
 	if (!err)

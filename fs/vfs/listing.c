@@ -336,17 +336,6 @@ static int refresh_in_turns(struct inode *inode)
 	return err;
 }
 
-/* It, or a directory above: then it has no names. */
-static bool is_removed(const struct inode *inode)
-{
-	char *key;
-
-	if (inode_key(inode, &key))
-		return true;
-	free(key);
-	return false;
-}
-
 int listing_refresh(struct inode *inode)
 {
 	struct directory *directory = inode->directory;
@@ -374,7 +363,8 @@ int listing_refresh(struct inode *inode)
 	directory->removed = NULL;
 	wait_wake_all(&directory->listed);
 	inode_put(inode);
-	if (err && directory->listed_at && !is_removed(inode)) {
+	/* Where it, or a directory above, was removed it has no names. */
+	if (err && directory->listed_at && inode_is_ancestor(inode->vfs->root, inode)) {
 		log_warning("cannot list directory: %s; showing what is known", strerror(-err));
 		return 0;
 	}

@@ -166,8 +166,9 @@ int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, c
 	parent = find_directory(vfs, parent_ino, &err);
 	if (!parent)
 		return err;
-	/* What was in it when others removed it is not there any more, however fresh. */
-	err = parent->parent || parent == vfs->root ? vfs_find(parent, name, &child) : -ENOENT;
+	/* What was in it when others removed it, or a directory above, is not there any more,
+	 * however fresh. */
+	err = inode_is_ancestor(vfs->root, parent) ? vfs_find(parent, name, &child) : -ENOENT;
 	if (err == -EINVAL)
 		err = -ENOENT;
 	if (!err) {

@@ -247,6 +247,9 @@ int inode_open_content(struct inode *inode);
 /* namespace.c: a directory that has a name; takes a busy reference. Errors: -ESTALE, -ENOTDIR,
  * -ENOENT. */
 int vfs_find_directory(struct vfs *vfs, uint64_t ino, struct inode **out);
+/* Errors: -EEXIST, -EROFS, -ENAMETOOLONG (also of the key, with the slash that a directory needs)
+ * and others that tell that nothing can be made under the name. In a fiber. */
+int name_check_free(struct inode *parent, const char *name, bool directory);
 /* The owner, permissions, times and state of what is made in parent. Errors: of xattr_inherit. */
 int inode_begin(struct inode *inode, struct vfs_caller caller, const struct inode *parent);
 /* A symlink's target, read unless it is known. */

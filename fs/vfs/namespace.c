@@ -52,26 +52,33 @@ int inode_begin(struct inode *inode, struct vfs_caller caller, const struct inod
 	return err;
 }
 
-/* A new inode under a name that is free. The key must fit, with the slash that a directory needs.
- */
-static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *parent,
-		     const char *name, mode_t mode, struct inode **out)
+int name_check_free(struct inode *parent, const char *name, bool directory)
 {
-	struct inode *child;
+	struct inode *there;
 	char *key;
-	int err = vfs->config.read_only ? -EROFS : key_check_name(name);
+	int err = parent->vfs->config.read_only ? -EROFS : key_check_name(name);
 
 	if (!err)
-		err = inode_child_key(parent, name, S_ISDIR(mode), &key);
+		err = inode_child_key(parent, name, directory, &key);
 	if (err)
 		return err;
 	free(key);
 	inode_wait_thawed(parent);
-	err = vfs_find(parent, name, &child);
+	err = vfs_find(parent, name, &there);
 	if (!err)
-		inode_put(child);
-	if (err != -ENOENT)
-		return err ? err : -EEXIST;
+		inode_put(there);
+	return err == -ENOENT ? 0 : err ? err : -EEXIST;
+}
+
+/* A new inode under a name that is free. */
+static int new_child(struct vfs *vfs, struct vfs_caller caller, struct inode *parent,
+		     const char *name, mode_t mode, struct inode **out)
+{
+	struct inode *child;
+	int err = name_check_free(parent, name, S_ISDIR(mode));
+
+	if (err)
+		return err;
 	child = inode_new(parent, name, mode);
 	if (!child)
 		return -ENOMEM;

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "fs/vfs/inode.h"
-#include "fs/vfs/key.h"
 
 int vfs_tmpfile(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, mode_t mode,
 		int flags, struct vfs_handle **handle, struct stat *out)
@@ -41,24 +40,6 @@ int vfs_tmpfile(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, 
 		inode_put(inode);
 	inode_put(parent);
 	return err;
-}
-
-static int check_free(struct inode *parent, const char *name)
-{
-	struct inode *there;
-	char *key;
-	int err = parent->vfs->config.read_only ? -EROFS : key_check_name(name);
-
-	if (!err)
-		err = inode_child_key(parent, name, false, &key);
-	if (err)
-		return err;
-	free(key);
-	inode_wait_thawed(parent);
-	err = vfs_find(parent, name, &there);
-	if (!err)
-		inode_put(there);
-	return err == -ENOENT ? 0 : err ? err : -EEXIST;
 }
 
 /* It is published with its next close or fsync, like a file that was created. */
@@ -95,7 +76,7 @@ int vfs_link(struct vfs *vfs, uint64_t ino, uint64_t parent_ino, const char *nam
 		return -ESTALE;
 	err = inode->unnamed ? vfs_find_directory(vfs, parent_ino, &parent) : -EPERM;
 	if (!err) {
-		err = check_free(parent, name);
+		err = name_check_free(parent, name, false);
 		if (!err)
 			err = give_name(inode, parent, name);
 		inode_put(parent);

@@ -108,6 +108,18 @@ static void put_conditions(struct s3_message *message, const struct os_condition
 		put_etag(message, "if-none-match", condition->if_none_match, false);
 }
 
+/* Those of request->headers that are sent and begin so. */
+static void put_headers(struct s3_message *message, const struct os_request *request,
+			const char *prefix)
+{
+	for (size_t i = 0; request->headers && i < request->headers->count; i++) {
+		const struct os_meta_item *item = &request->headers->items[i];
+
+		if (string_has_prefix(item->name, prefix) && strcmp(item->name, OS_TAG_COUNT) != 0)
+			header_add(&message->headers, item->name, item->value);
+	}
+}
+
 static void put_attributes(struct s3_message *message, const struct os_request *request)
 {
 	struct header_list *headers = &message->headers;
@@ -117,25 +129,7 @@ static void put_attributes(struct s3_message *message, const struct os_request *
 	for (size_t i = 0; request->meta && i < request->meta->count; i++)
 		header_add_prefixed(headers, "x-amz-meta-", request->meta->items[i].name,
 				    request->meta->items[i].value);
-	for (size_t i = 0; request->headers && i < request->headers->count; i++) {
-		const struct os_meta_item *item = &request->headers->items[i];
-
-		if (strcmp(item->name, OS_TAG_COUNT) != 0)
-			header_add(headers, item->name, item->value);
-	}
-}
-
-/* CopyObject API page: what a copy does not take over from its source, whatever becomes of the
- * metadata. */
-static void put_destination(struct s3_message *message, const struct os_request *request)
-{
-	for (size_t i = 0; request->headers && i < request->headers->count; i++) {
-		const struct os_meta_item *item = &request->headers->items[i];
-
-		if (string_has_prefix(item->name, "x-amz-") &&
-		    strcmp(item->name, OS_TAG_COUNT) != 0)
-			header_add(&message->headers, item->name, item->value);
-	}
+	put_headers(message, request, "");
 }
 
 static void put_copy_source(struct s3_message *message, const struct os_request *request,
@@ -311,7 +305,9 @@ static int build_copy(struct s3_message *message, const struct os_request *reque
 	if (request->replace_meta)
 		put_attributes(message, request);
 	else
-		put_destination(message, request);
+		/* CopyObject API page: what a copy does not take over from its source, whatever
+		 * becomes of the metadata. */
+		put_headers(message, request, "x-amz-");
 	put_conditions(message, &request->condition, target->unquoted_etags);
 	return 0;
 }

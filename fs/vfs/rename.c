@@ -284,10 +284,7 @@ static int copy_file(struct rename *rename)
 	else
 		journal_drop_intent(vfs->env->journal, intent);
 	if (!err) {
-		inode_set_etag(source, outcome.etag);
-		source->remote_modified = 0;
-		source->confirmed_at = env_now(vfs->env);
-		os_meta_set(&source->meta, META_PUT_ID, put_id);
+		rename_take_copy(source, outcome.etag, put_id);
 		free(source->content_type);
 		source->content_type = description.content_type;
 		description.content_type = NULL;

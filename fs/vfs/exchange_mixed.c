@@ -89,23 +89,6 @@ static int read_intent(struct mixed *mixed, struct vfs *vfs, const struct journa
 	return set_keys(mixed, intent->source, intent->target);
 }
 
-/* This version of a key alone; a newer one is somebody's work. */
-static int remove_version(struct mixed *mixed, const char *key, const char *etag)
-{
-	struct vfs *vfs = mixed->vfs;
-	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
-	struct os_request remove = {.op = OS_DELETE, .key = key, .urgent = true};
-	int err = env_s3(vfs->env, &head);
-
-	if (vfs->uploader.can.delete)
-		remove.condition.if_match = etag;
-	if (!err && strcmp(head.result.etag, etag) == 0)
-		err = env_s3(vfs->env, &remove);
-	os_request_free_result(&remove);
-	os_request_free_result(&head);
-	return err == -ESTALE || err == -ENOENT ? 0 : err;
-}
-
 static int copy_file(struct mixed *mixed, const struct inode *file, struct upload_outcome *outcome)
 {
 	/* Copies, as a HEAD may replace the inode's while the request is under way. */
@@ -194,7 +177,7 @@ static int move_keys(struct mixed *mixed, struct inode *file, struct inode *dire
 	if (err)
 		vfs_report(vfs, directory, err, mixed->message);
 	if (tree.state == TREE_MOVED) {
-		left = err ? err : remove_version(mixed, mixed->file, mixed->etag);
+		left = err ? err : rename_delete_version(mixed->vfs, mixed->file, mixed->etag);
 		end_intent(mixed, left != 0);
 		return 0;
 	}
@@ -203,7 +186,7 @@ static int move_keys(struct mixed *mixed, struct inode *file, struct inode *dire
 	tree_copy_note(&tree, mixed->note);
 	if (!left)
 		left = put_intent(mixed, JOURNAL_DURABLE, false) ||
-		       remove_version(mixed, mixed->new_file, mixed->new_etag);
+		       rename_delete_version(mixed->vfs, mixed->new_file, mixed->new_etag);
 	end_intent(mixed, left);
 	return err;
 }
@@ -308,8 +291,8 @@ static int finish(struct mixed *mixed, const char *new_etag)
 		return err;
 	}
 	if (tree.state == TREE_AS_BEFORE && mixed->note[0])
-		return remove_version(mixed, mixed->new_file, new_etag);
-	err = remove_version(mixed, mixed->file, mixed->etag);
+		return rename_delete_version(mixed->vfs, mixed->new_file, new_etag);
+	err = rename_delete_version(mixed->vfs, mixed->file, mixed->etag);
 	if (!err && !mixed->vfs->names_known)
 		exchange_loaded(mixed, new_etag);
 	return err;

@@ -398,6 +398,10 @@ void park_free(struct vfs *vfs);
 /* recover.c: an INTENT_RENAME_FILE, as far as S3 lets it be finished. 1: it is; 0: its copy is not
  * there, or not yet; or an error. An intent without target: the copy is certain. */
 int rename_finish(struct vfs *vfs, const struct journal_intent *intent);
+/* Deletes the version of a key that was copied; a newer one is somebody's work, and 0 as well. ids:
+ * its ETag; behind a line end the put-id that it had, or nothing, and on a further line one of its
+ * file, where another file may have got the key since. */
+int rename_delete_version(struct vfs *vfs, const char *key, const char *ids);
 struct found_intent *found_intent_new(const struct journal_intent *intent); /* NULL: no memory */
 void found_intent_free(struct found_intent *found);
 

@@ -63,12 +63,10 @@ static bool is_moved_version(const char *put_id, const char *ids)
 	return line_end && put_id_is_kin(put_id, line_end + 1);
 }
 
-/* Deletes the version of a key that was copied; a newer one is somebody's work. ids: its ETag, and
- * behind a line end what is_moved_version takes. */
-static int delete_copied(struct vfs *vfs, const char *key, const char *ids)
+int rename_delete_version(struct vfs *vfs, const char *key, const char *ids)
 {
-	struct os_request head = {.op = OS_HEAD, .key = key};
-	struct os_request delete = {.op = OS_DELETE, .key = key};
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	struct os_request delete = {.op = OS_DELETE, .key = key, .urgent = true};
 	const char *line_end = strchr(ids, '\n'), *put_id;
 	char etag[OS_ETAG_MAX];
 	int err = env_s3(vfs->env, &head);
@@ -83,7 +81,7 @@ static int delete_copied(struct vfs *vfs, const char *key, const char *ids)
 		err = env_s3(vfs->env, &delete);
 	os_request_free_result(&delete);
 	os_request_free_result(&head);
-	return err == -ESTALE ? 0 : err;
+	return err == -ESTALE || err == -ENOENT ? 0 : err;
 }
 
 /* What the target's name held here before, and was never uploaded, has been replaced by the copy.
@@ -123,8 +121,8 @@ int rename_finish(struct vfs *vfs, const struct journal_intent *intent)
 	int err;
 
 	if (copied) {
-		err = delete_copied(vfs, intent->source, intent->etag + PUT_ID_LEN);
-		return err && err != -ENOENT ? err : 1;
+		err = rename_delete_version(vfs, intent->source, intent->etag + PUT_ID_LEN);
+		return err ? err : 1;
 	}
 	err = env_s3(vfs->env, &head);
 	if (!err) {
@@ -133,8 +131,8 @@ int rename_finish(struct vfs *vfs, const struct journal_intent *intent)
 			 strncmp(put_id, intent->etag, PUT_ID_LEN) == 0;
 		if (copied) {
 			forget_replaced(vfs, intent->target);
-			err = delete_copied(vfs, intent->source, intent->etag + PUT_ID_LEN);
-			if (!err || err == -ENOENT)
+			err = rename_delete_version(vfs, intent->source, intent->etag + PUT_ID_LEN);
+			if (!err)
 				forget_source(vfs, intent->source);
 		}
 	}

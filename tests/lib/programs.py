@@ -2,8 +2,11 @@
 import os
 import pathlib
 import subprocess
+import tempfile
 
-PLAIN = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "LANG": "C.UTF-8", "HOME": "/nonexistent",
+HOME = tempfile.TemporaryDirectory(prefix="s3mount-home.")  # some leave files there; gone with this process
+os.chmod(HOME.name, 0o755)
+PLAIN = {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "LANG": "C.UTF-8", "HOME": HOME.name,
          "GIT_CONFIG_NOSYSTEM": "1"}
 
 

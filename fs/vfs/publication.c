@@ -334,12 +334,14 @@ static bool is_done(const struct inode *inode, const char *put_id)
 	return put_id_order(put_id, inode->put_id) == 0 && !inode->later;
 }
 
-/* The row is from before a power loss, and what the journal learned after is lost: the data file
- * may be older than the object. */
+/* The object is of a later attempt than the row, so it has all that the row owes: the journal failed
+ * before it could record that attempt (see await_record), or a power loss took the record, and then
+ * the data file may be older than the object even if the row is not. The row's ranges are of the
+ * version before: on top of that object they would be a mixture of two. */
 static bool is_superseded(const struct inode *inode, const char *put_id)
 {
-	return inode->reloaded &&
-	       (put_id_order(put_id, inode->put_id) > 0 || is_done(inode, put_id));
+	return put_id_order(put_id, inode->put_id) > 0 ||
+	       (inode->reloaded && is_done(inode, put_id));
 }
 
 static void take_theirs(struct inode *inode, const struct os_result *result)

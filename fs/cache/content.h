@@ -37,6 +37,7 @@ struct content {
 	struct extent_set valid, changed;
 	struct extent_set inflight; /* being fetched */
 	struct list fetches;
+	unsigned stopping; /* fetches are being stopped: none may begin, or that would never end */
 	struct wait_queue progress; /* bytes arrived, a fetch ended */
 	uint64_t last_read;	    /* offset; what lies around it is kept when room is made */
 	unsigned failures;	    /* of fetches, ever; with the newest error */

@@ -147,6 +147,8 @@ void content_fetch(struct content *content, const struct content_origin *origin,
 	uint64_t range = content->cache->env->sizes->range;
 	struct extent gap, busy;
 
+	if (content->stopping > 0)
+		return;
 	if (end > content->size)
 		end = content->size;
 	cache_make_room(content->cache, end - start);
@@ -192,8 +194,11 @@ static bool overlapping_fetch(struct content *content, uint64_t start, uint64_t 
 
 void content_stop_fetches(struct content *content, uint64_t start, uint64_t end)
 {
+	content->stopping++;
 	while (overlapping_fetch(content, start, end, true))
 		fiber_wait(&content->progress, DEADLINE_NONE, WAIT_PLAIN);
+	content->stopping--;
+	wait_wake_all(&content->progress); /* who waits for a range asks anew */
 }
 
 void content_cancel_fetches(struct content *content)

@@ -113,7 +113,8 @@ static void fail(struct sim_world *world, const struct arguments *arguments,
 			if ((fault == FAULT_REQUEST_DENIED || (fault == FAULT_MEMORY && lasting)) &&
 			    moved_directories(history) > 0)
 				continue;
-			if (fault == FAULT_REPLY_LOST && lasting && goes_on_after_exchange(history))
+			if (fault >= FAULT_REQUEST_REFUSED && fault != FAULT_MEMORY && lasting &&
+			    goes_on_after_exchange(history))
 				continue;
 			/* DeleteObjects has no conditions: what it does late under a name that a
 			 * directory got back cannot be told from what is wanted. */

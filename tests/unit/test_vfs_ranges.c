@@ -78,12 +78,62 @@ static void zeros_do_not_make_a_file_longer(struct core_world *world)
 	assert_memory_equal(objstore_memory_find(world->memory, "f")->data, "0\0\0\0", 4);
 }
 
+struct racer {
+	struct core_node *node;
+	ssize_t result;
+	bool ended;
+};
+
+static void read_what_is_not_here(void *argument)
+{
+	struct racer *racer = argument;
+	char data[4096];
+
+	racer->result = core_read(racer->node, "f", data, sizeof(data), 10 << 20);
+	racer->ended = true;
+}
+
+static void cut(void *argument)
+{
+	struct racer *racer = argument;
+
+	racer->result = core_truncate(racer->node, "f", 5 << 20);
+	racer->ended = true;
+}
+
+static void what_is_being_read_can_be_cut_off(struct core_world *world)
+{
+	struct core_node *node = world->node;
+	struct racer reader = {.node = node}, cutter = {.node = node};
+	struct vfs_handle *handle;
+
+	core_put_pattern(world, "f", 12 << 20, 1);
+	assert_int_equal(core_open(node, "f", O_RDWR, &handle), 0);
+	assert_int_equal(core_write(handle, "x", 0), 0);
+	core_hold(world, OS_GET, "f");
+	core_spawn(node, read_what_is_not_here, &reader);
+	core_await_held(world);
+	core_hold_no_more(world);
+	core_spawn(node, cut, &cutter);
+	core_release(world);
+	core_sleep(world, NSEC_PER_SEC);
+	assert_true(reader.ended);
+	assert_true(cutter.ended);
+	assert_int_equal(reader.result, 0);
+	assert_int_equal(cutter.result, 0);
+	assert_int_equal(core_close(node, handle), 0);
+	core_drain(node);
+	assert_int_equal(objstore_memory_find(world->memory, "f")->size, 5 << 20);
+	core_assert_pattern(world, "f", 1, 5 << 20, 1);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CORE_TEST(what_is_on_its_way_is_what_it_was_before),
 		CORE_TEST(a_hole_in_what_is_not_here_is_owed_after_a_crash),
 		CORE_TEST(zeros_do_not_make_a_file_longer),
+		CORE_TEST(what_is_being_read_can_be_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -334,10 +334,10 @@ static bool is_done(const struct inode *inode, const char *put_id)
 	return put_id_order(put_id, inode->put_id) == 0 && !inode->later;
 }
 
-/* The object is of a later attempt than the row, so it has all that the row owes: the journal failed
- * before it could record that attempt (see await_record), or a power loss took the record, and then
- * the data file may be older than the object even if the row is not. The row's ranges are of the
- * version before: on top of that object they would be a mixture of two. */
+/* The object is of a later attempt than the row, so it has all that the row owes: the journal
+ * failed before it could record that attempt (see await_record), or a power loss took the record,
+ * and then the data file may be older than the object even if the row is not. The row's ranges are
+ * of the version before: on top of that object they would be a mixture of two. */
 static bool is_superseded(const struct inode *inode, const char *put_id)
 {
 	return put_id_order(put_id, inode->put_id) > 0 ||
@@ -489,6 +489,12 @@ void publish_once(struct inode *inode, struct upload_outcome *outcome)
 		snprintf(outcome->message, sizeof(outcome->message), "%s",
 			 "an fsync of its data failed on the local disk, so it is not uploaded; "
 			 "write it anew, or remove it");
+	}
+	if (!outcome->err && inode->misplaced) {
+		outcome->err = -EIO;
+		snprintf(outcome->message, sizeof(outcome->message), "%s",
+			 "the journal failed when it was renamed, so it is not uploaded under its "
+			 "new name; mounted again it has its old one");
 	}
 	if (!outcome->err && inode->resolve_first) {
 		outcome->err = publish_resolve(inode, outcome);

@@ -55,7 +55,7 @@ static void note_failure(struct inode *inode, const struct upload_outcome *outco
 	struct vfs *vfs = inode->vfs;
 	uint64_t delay = RETRY_FIRST << (inode->retries < 6 ? inode->retries : 6);
 	const char *text = outcome->message[0] ? outcome->message : "cannot upload";
-	bool heals = publish_heals(outcome->err) && !inode->suspect;
+	bool heals = publish_heals(outcome->err) && !inode->suspect && !inode->misplaced;
 
 	if (delay > RETRY_MAX)
 		delay = RETRY_MAX;

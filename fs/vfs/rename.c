@@ -309,9 +309,14 @@ static int rename_local(struct rename *rename)
 	os_meta_set(&source->meta, META_CONFLICT, NULL);
 	replace_target(rename);
 	err = rename_move_inode(rename);
-	if (err)
+	if (err) {
 		inode_set_etag(source, base);
-	return err ? err : change_wait(source, change_journal(source));
+		return err;
+	}
+	err = change_wait(source, change_journal(source));
+	if (err && journal_error(rename->vfs->env->journal))
+		source->misplaced = true;
+	return err;
 }
 
 static int rename_remote(struct rename *rename)

@@ -120,7 +120,7 @@ int content_resize(struct content *content, uint64_t size);
 int content_reset(struct content *content);
 /* The row that names the new data file is committed: the old file may go. */
 void content_drop_retired(struct content *content);
-/* Ends all fetches; in a fiber. */
+/* Ends the fetches of that range, and lets none begin until they have ended; in a fiber. */
 void content_stop_fetches(struct content *content, uint64_t start, uint64_t end);
 
 /* Makes the immutable view that a publication reads. Not while one is active. Does not wait. */

@@ -132,8 +132,7 @@ struct inode {
 	struct wait_queue published;
 	char put_id[PUT_ID_LEN + 1];
 	bool suspect;	/* a sync failed: what its data file holds is not known (NODE_SUSPECT) */
-	bool misplaced; /* the journal failed before it had the new name: the next mount has the old
-			 */
+	bool misplaced; /* its new name was not recorded: the next mount has the old one */
 	bool resolve_first; /* a former attempt's fate is unknown: HEAD decides before the next */
 	uint64_t dirty_sequence;   /* of the journal: the record that makes writes survive */
 	uint64_t dirty_since;	   /* wall */

@@ -473,8 +473,21 @@ static int settle_conflict(struct inode *inode, struct upload_outcome *outcome)
 	return conflict_keep_both(inode, outcome->etag);
 }
 
+/* Why nothing of it may go to S3 after a failure of the local disk; NULL: it may. */
+static const char *held_back(const struct inode *inode)
+{
+	if (inode->suspect && (inode->dirty & NODE_DIRTY_DATA))
+		return "an fsync of its data failed on the local disk, so it is not uploaded; "
+		       "write it anew, or remove it";
+	if (inode->misplaced)
+		return "the journal failed when it was renamed, so it is not uploaded under its "
+		       "new name; mounted again it has its old one";
+	return NULL;
+}
+
 void publish_once(struct inode *inode, struct upload_outcome *outcome)
 {
+	const char *reason;
 	char *key = NULL;
 
 	memset(outcome, 0, sizeof(*outcome));
@@ -484,17 +497,9 @@ void publish_once(struct inode *inode, struct upload_outcome *outcome)
 		change_forget(inode);
 		return;
 	}
-	if (!outcome->err && inode->suspect && (inode->dirty & NODE_DIRTY_DATA)) {
+	if (!outcome->err && (reason = held_back(inode))) {
 		outcome->err = -EIO;
-		snprintf(outcome->message, sizeof(outcome->message), "%s",
-			 "an fsync of its data failed on the local disk, so it is not uploaded; "
-			 "write it anew, or remove it");
-	}
-	if (!outcome->err && inode->misplaced) {
-		outcome->err = -EIO;
-		snprintf(outcome->message, sizeof(outcome->message), "%s",
-			 "the journal failed when it was renamed, so it is not uploaded under its "
-			 "new name; mounted again it has its old one");
+		snprintf(outcome->message, sizeof(outcome->message), "%s", reason);
 	}
 	if (!outcome->err && inode->resolve_first) {
 		outcome->err = publish_resolve(inode, outcome);

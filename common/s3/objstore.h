@@ -124,10 +124,10 @@ struct os_entry {	 /* of a listing */
 struct os_result {
 	/* 0, or: -ENOENT (no such key or upload), -ESTALE (412: a condition failed; also 404 of a
 	 * write with if_match), -EALREADY (304), -EBUSY (409 ConditionalRequestConflict), -EACCES
-	 * (403), -EINVAL (other 4xx), -ENXIO (no such bucket), -ETIMEDOUT (deadline), -EHOSTUNREACH
-	 * (no connection, DNS), -EPROTO (not S3, unparsable), -EKEYREJECTED (TLS), -ECANCELED, -EIO
-	 * (5xx until the deadline), -ERANGE (416), -EOPNOTSUPP (501 NotImplemented), an errno of
-	 * the source or sink. */
+	 * (403), -EINVAL (other 4xx, and a 409 that no waiting helps), -ENXIO (no such bucket),
+	 * -ETIMEDOUT (deadline), -EHOSTUNREACH (no connection, DNS), -EPROTO (not S3, unparsable),
+	 * -EKEYREJECTED (TLS), -ECANCELED, -EIO (5xx until the deadline), -ERANGE (416),
+	 * -EOPNOTSUPP (501 NotImplemented), an errno of the source or sink. */
 	int err;
 	bool ambiguous;	 /* the write may or may not have been applied (lost reply, or a retry after
 			    one) */

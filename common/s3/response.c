@@ -48,6 +48,13 @@ static bool is_absence(const char *code)
 	return !*code || string_has_prefix(code, "NoSuch") || is(code, "NotFound");
 }
 
+/* A 409 that waiting does not help: servers on top of a file system (versitygw, MinIO) have no place
+ * for "a" while "a/b" is there, and the other way round. */
+static bool is_shape(const char *code)
+{
+	return is(code, "ExistingObjectIsDirectory") || is(code, "ObjectParentIsFile");
+}
+
 int s3_error_errno(const struct os_request *request, int status, const char *code)
 {
 	bool write = request->op == OS_PUT || request->op == OS_MPU_COMPLETE;
@@ -68,7 +75,7 @@ int s3_error_errno(const struct os_request *request, int status, const char *cod
 		if (write && request->condition.if_match && !is(code, "NoSuchUpload"))
 			return -ESTALE;
 		return is_absence(code) ? -ENOENT : -EINVAL;
-	case 409: return -EBUSY;
+	case 409: return is_shape(code) ? -EINVAL : -EBUSY;
 	case 412: return -ESTALE;
 	case 416: return -ERANGE;
 	case 501: return -EOPNOTSUPP;

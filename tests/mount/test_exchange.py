@@ -1,6 +1,9 @@
 """Two names change places: RENAME_EXCHANGE."""
 import errno
 import os
+import pathlib
+
+import pytest
 
 from files import RENAME_EXCHANGE, drop_caches, fails_with, noise, pwrite_file, read_file, renameat2, write_file
 
@@ -34,6 +37,7 @@ def test_what_is_open_goes_along(mount, bucket):
     assert bucket.get("one") == b"begin" + OTHER[5:]
 
 
+@pytest.mark.servers("embedded", "radosgw")
 def test_a_file_and_a_directory_change_places(mount, bucket):
     os.makedirs(mount / "dir/sub")
     write_file(mount / "dir/sub/below", OTHER)
@@ -43,6 +47,21 @@ def test_a_file_and_a_directory_change_places(mount, bucket):
     assert bucket.keys() == ["dir", "file/", "file/sub/", "file/sub/below"]
     mount.remount()
     assert read_file(mount / "dir") == ONE and read_file(mount / "file/sub/below") == OTHER
+
+
+@pytest.mark.servers("versitygw")
+def test_they_stay_where_the_server_has_no_place_for_both(mount, bucket):
+    """Its objects are files: it takes no object "dir" as long as "dir/" is there."""
+    os.makedirs(mount / "dir/sub")
+    write_file(mount / "dir/sub/below", OTHER)
+    write_file(mount / "file", ONE)
+    with fails_with(errno.EINVAL):
+        renameat2(mount / "dir", mount / "file", RENAME_EXCHANGE)
+    for _ in range(2):
+        assert read_file(mount / "file") == ONE and read_file(mount / "dir/sub/below") == OTHER
+        assert bucket.keys() == ["dir/", "dir/sub/", "dir/sub/below", "file"]
+        mount.remount()
+    assert "Existing Object is a directory" in pathlib.Path(mount.log).read_text()
 
 
 def test_what_cannot_change_places(mount):

@@ -111,6 +111,9 @@ static void failures_become_the_errno_that_is_promised(void **state)
 		{OS_PUT, NULL, 412, ERROR("PreconditionFailed"), -ESTALE},
 		{OS_PUT, "\"e\"", 404, ERROR("NoSuchKey"), -ESTALE},
 		{OS_PUT, NULL, 409, ERROR("ConditionalRequestConflict"), -EBUSY},
+		/* but no waiting makes room for "a" beside "a/b" where objects are files */
+		{OS_PUT, NULL, 409, ERROR("ExistingObjectIsDirectory"), -EINVAL},
+		{OS_PUT, NULL, 409, ERROR("ObjectParentIsFile"), -EINVAL},
 		{OS_MPU_COMPLETE, "\"e\"", 404, ERROR("NoSuchKey"), -ESTALE},
 		{OS_MPU_COMPLETE, "\"e\"", 404, ERROR("NoSuchUpload"), -ENOENT},
 		{OS_MPU_PART, NULL, 404, ERROR("NoSuchUpload"), -ENOENT},

@@ -10,6 +10,8 @@ logs=build/check
 passed=0
 failed=0
 report=()
+declare -A running
+mounts=()
 unset MAKEFLAGS MFLAGS # this is a script: each make below is on its own
 
 # clock SECONDS -> m:ss
@@ -22,13 +24,27 @@ count() {
 	grep -E '[0-9]+ (passed|failed|error)' "$2" | tail -n 1 | grep -oE "[0-9]+ $1" | grep -oE '[0-9]+' || echo 0
 }
 
-# stage NAME COMMAND..: runs it, shows its output, and counts its tests; a stage without tests is one test.
-stage() {
-	local name=$1 start=$SECONDS status ok bad
+# begin NAME COMMAND..: runs it beside what follows, its output into its log.
+begin() {
+	local name=$1
 	shift
+	: >"$logs/$name.log"
+	{
+		local start=$SECONDS
+		"$@" >"$logs/$name.log" 2>&1 </dev/null
+		echo "$? $((SECONDS - start))" >"$logs/$name.end"
+	} &
+	running[$name]=$!
+}
+
+# end NAME: shows its output until it ends, and counts its tests; a stage without tests is one test.
+end() {
+	local name=$1 status seconds ok bad
 	echo "== $name"
-	"$@" 2>&1 | tee "$logs/$name.log"
-	status=${PIPESTATUS[0]}
+	tail -n +1 -f --pid="${running[$name]}" -s 0.2 "$logs/$name.log" &
+	wait "${running[$name]}" $!
+	unset "running[$name]"
+	read -r status seconds <"$logs/$name.end"
 	ok=$(count passed "$logs/$name.log")
 	bad=$(($(count failed "$logs/$name.log") + $(count error "$logs/$name.log")))
 	if [ "$status" != 0 ] && [ "$bad" = 0 ]; then
@@ -38,8 +54,13 @@ stage() {
 	fi
 	passed=$((passed + ok))
 	failed=$((failed + bad))
-	report+=("$(printf '%-12s %8s %5d passed %5d failed' "$name" "$(clock $((SECONDS - start)))" "$ok" "$bad")")
+	report+=("$(printf '%-12s %8s %5d passed %5d failed' "$name" "$(clock "$seconds")" "$ok" "$bad")")
 	return "$status"
+}
+
+stage() {
+	begin "$@"
+	end "$1"
 }
 
 finish() {
@@ -51,7 +72,21 @@ finish() {
 	exit
 }
 
+# What was interrupted cleans up after itself: it gets the signal as well, which needs job control.
+interrupted() {
+	local pid
+	trap '' INT TERM
+	for pid in "${running[@]}"; do
+		kill -INT -- "-$pid"
+	done
+	wait
+	exit 130
+}
+
+set -m
+trap interrupted INT TERM
 mkdir -p "$logs"
+rm -f "$logs"/*.end
 stage deps tests/lib/install-deps.sh test || finish
 stage build make --no-print-directory -j"$(nproc)" all tools units || finish
 for name in $stages; do
@@ -60,10 +95,17 @@ for name in $stages; do
 	unit) stage unit make --no-print-directory check-unit ;;
 	sim) stage sim make --no-print-directory check-sim ;;
 	fuzz) stage fuzz make --no-print-directory fuzz SECONDS=10 ;;
-	embedded | radosgw | versitygw) stage "$name" make --no-print-directory check-mount SERVERS="$name" ;;
+	embedded | radosgw | versitygw) mounts+=("$name") ;;
 	programs) stage programs make --no-print-directory check-programs ;;
 	swarm) stage swarm make --no-print-directory check-swarm ;;
 	*) echo "check: no stage $name" >&2 && exit 2 ;;
 	esac
+done
+# The tests on real mounts mostly wait: the servers are gone through side by side.
+for name in "${mounts[@]}"; do
+	begin "$name" make --no-print-directory check-mount SERVERS="$name"
+done
+for name in "${mounts[@]}"; do
+	end "$name"
 done
 finish

@@ -371,6 +371,7 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 	uint64_t from = offset == VFS_AT_END ? inode_size(inode) : offset;
 	bool placed = false;
 	int err, waited = 0;
+	unsigned turn = 0;
 
 	if (from > OBJECT_MAX || len > OBJECT_MAX - from)
 		return -EFBIG;
@@ -380,7 +381,7 @@ ssize_t vfs_write(struct vfs_handle *handle, const void *data, size_t len, uint6
 		if (!err)
 			err = record(inode, start, offset, offset + len);
 		if (local_disk_is_full(err))
-			waited = local_disk_make_room(inode->vfs, deadline);
+			waited = local_disk_make_room(inode->vfs, turn++, deadline);
 	} while (local_disk_is_full(err) && !waited);
 	if (err)
 		return waited == -EINTR ? waited : err;

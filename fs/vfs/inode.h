@@ -370,9 +370,9 @@ void stream_drop(struct inode *inode);
 /* local_disk.c: the disk below the cache is full, or fails */
 bool local_disk_is_full(int err);	  /* is that what err says? */
 void local_disk_relieve(struct vfs *vfs); /* all that is dirty goes now */
-/* Evicts or waits a little; 0: it is worth trying again. -ENOSPC once the deadline has passed,
- * -EINTR. In a fiber. */
-int local_disk_make_room(struct vfs *vfs, uint64_t deadline);
+/* Evicts or waits a little; 0: it is worth trying again, and if that fails as well the next turn
+ * waits longer (turn: 0, 1, ..). -ENOSPC once the deadline has passed, -EINTR. In a fiber. */
+int local_disk_make_room(struct vfs *vfs, unsigned turn, uint64_t deadline);
 /* After an error of a write or sync that no time heals: no more writes are accepted. */
 void local_disk_failed(struct inode *inode, int err, const char *what);
 /* What a full disk has no place for, straight from S3; only of a file that is as it is there. */

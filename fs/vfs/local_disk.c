@@ -33,15 +33,29 @@ void local_disk_relieve(struct vfs *vfs)
 	publish_pump(vfs);
 }
 
-int local_disk_make_room(struct vfs *vfs, uint64_t deadline)
+/* Where what went to S3 made no room, the next round of the same waits longer. */
+static int pause_before(struct vfs *vfs, unsigned turn)
 {
-	uint64_t poll = env_after(vfs->env, ROOM_POLL);
+	uint64_t pause = NSEC_PER_MSEC << (turn < 10 ? turn : 10);
+
+	if (turn == 0)
+		return 0;
+	return fiber_sleep_until(env_after(vfs->env, pause < ROOM_POLL ? pause : ROOM_POLL),
+				 WAIT_INTERRUPTIBLE);
+}
+
+int local_disk_make_room(struct vfs *vfs, unsigned turn, uint64_t deadline)
+{
+	uint64_t poll;
 	int err;
 
 	if (env_now(vfs->env) >= deadline)
 		return -ENOSPC;
 	if (!journal_is_full(vfs->env->journal) && cache_give_up(&vfs->cache, ROOM_STEP))
 		return 0;
+	if (pause_before(vfs, turn) == -EINTR)
+		return -EINTR;
+	poll = env_after(vfs->env, ROOM_POLL);
 	local_disk_relieve(vfs);
 	err = fiber_wait(&vfs->settled, poll < deadline ? poll : deadline, WAIT_INTERRUPTIBLE);
 	/* The journal is content with less than a file. */

@@ -52,12 +52,13 @@ def make(*targets):
 
 
 def detectors():
-    """(name, command): the simulation, then the unit tests of the rooms that the bugs are in."""
-    found = [("simulation", ["tests/sim/run.sh", "build/bin/sim", "quick"])]
+    """(name, command): the simulation, then the unit tests of the rooms that the bugs are in. Each is built just before."""
+    make("build/bin/sim")
+    yield "simulation", ["tests/sim/run.sh", "build/bin/sim", "quick"]
+    make("units")
     for source in sorted((TREE / "tests/unit").glob("test_*.c")):
         if source.stem.startswith(("test_vfs", "test_journal", "test_upload", "test_copy", "test_rename", "test_tree")):
-            found.append((source.stem, [f"build/tests/{source.stem}"]))
-    return found
+            yield source.stem, [f"build/tests/{source.stem}"]
 
 
 def passes(command):
@@ -89,7 +90,7 @@ def try_bug(bug, everything):
                 return [], f"its place stands {text.count(old)} times in {file}"
             originals.setdefault(path, text)
             path.write_text(text.replace(old, new))
-        built = make("units", "build/bin/sim")
+        built = make("build/bin/sim")
         if built.returncode != 0:
             return [], "does not compile: " + built.stderr.strip()[-300:]
         return find(everything), ""

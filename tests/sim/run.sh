@@ -1,5 +1,6 @@
 #!/bin/bash
-# run.sh SIM [long|quick]: explores crashes and failing calls with one process for each processor.
+# run.sh SIM [long|quick]: explores crashes and failing calls with one process for each processor; quick ends with the
+# first part that finds something.
 #
 # Prints each violation as the command that shows it again; the last line is "N passed, N failed", in states.
 # Without "long": all single operations and a sample of the pairs (about one in sixteen), every second moment.
@@ -23,6 +24,7 @@ explore() {
 	done
 	wait "${pids[@]}"
 	sed "s/^/$name: /" "$logs/$name".*
+	! grep -qE '^(FAILED|ended)' "$logs/$name".*
 }
 
 regressions() {
@@ -37,11 +39,11 @@ regressions() {
 
 regressions
 if [ "${2:-}" = quick ]; then
-	explore crashes --sample 60 --stride 3
-	explore random --random 60 --stride 6
-	explore nodes --nodes 300
-	explore large --large --sample 600 --stride 4
-	explore large-nodes --large --nodes 300
+	explore crashes --sample 60 --stride 3 &&
+		explore random --random 60 --stride 6 &&
+		explore nodes --nodes 300 &&
+		explore large --large --sample 600 --stride 4 &&
+		explore large-nodes --large --nodes 300
 elif [ "${2:-}" = long ]; then
 	explore crashes
 	explore random --random 20000

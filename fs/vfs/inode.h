@@ -46,7 +46,8 @@ struct vfs {
 	uint64_t hidden;      /* keys that have no POSIX name, as of the listings */
 	struct list dirty;    /* inodes in the order in which they became dirty */
 	unsigned publishing;
-	unsigned watches;    /* of janitor.c */
+	struct list watches; /* of janitor.c, with their number */
+	unsigned watch_count;
 	struct timer pump;   /* when the next dirty inode is due */
 	struct timer keeper; /* when what is dirty is made durable */
 	bool keeping;
@@ -350,6 +351,9 @@ struct janitor_key {
 enum { JANITOR_KEYS_MAX = 2 };
 void janitor_replace(struct vfs *vfs, uint64_t id, const struct janitor_key keys[], size_t count);
 int janitor_look(struct vfs *vfs, const struct journal_intent *intent);
+/* What is in the way at the key of a new file: true if it was a failed attempt that is watched, and
+ * is gone now. In a fiber. */
+bool janitor_clear(struct vfs *vfs, const char *key);
 /* Looks again and again, at most some minutes, until look says 1; then the intent goes. True: found
  * is taken over. */
 struct found_intent;

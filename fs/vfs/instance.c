@@ -83,6 +83,7 @@ int vfs_create_instance(struct env *env, const struct vfs_config *config,
 		return error_set(error, -ENOMEM, "out of memory");
 	vfs->env = env;
 	list_init(&vfs->dirty);
+	list_init(&vfs->watches);
 	wait_queue_init(&vfs->settled);
 	wait_queue_init(&vfs->thawed);
 	timer_init(&vfs->pump, pump_fired);

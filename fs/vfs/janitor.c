@@ -25,6 +25,7 @@ static const unsigned pauses[] = {1, 2, 5, 15, 60, 300};
 enum { WATCHES_MAX = 256 };
 
 struct watch {
+	struct list link; /* of vfs->watches */
 	struct vfs *vfs;
 	struct found_intent *found;
 	int (*look)(struct vfs *vfs, const struct journal_intent *intent);
@@ -69,6 +70,44 @@ int janitor_look(struct vfs *vfs, const struct journal_intent *intent)
 	return err == 0 ? 1 : err == -ENOENT ? 0 : err;
 }
 
+/* An attempt on that key which counts as failed. */
+static bool is_watched(const struct vfs *vfs, const char *key, const char *put_id)
+{
+	LIST_FOREACH (node, &vfs->watches) {
+		const struct watch *watch = container_of(node, struct watch, link);
+		const struct journal_intent *intent = &watch->found->intent;
+
+		if (intent->kind == INTENT_DELETE && strcmp(intent->source, key) == 0 &&
+		    strcmp(intent->etag, put_id) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool janitor_clear(struct vfs *vfs, const char *key)
+{
+	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	struct journal_intent intent = {.kind = INTENT_DELETE, .source = key};
+	const char *put_id = env_s3(vfs->env, &head) == 0
+				     ? os_meta_get(&head.result.meta, META_PUT_ID)
+				     : NULL;
+	bool cleared = false;
+
+	if (put_id && is_watched(vfs, key, put_id)) {
+		intent.etag = put_id;
+		cleared = janitor_look(vfs, &intent) == 1;
+	}
+	os_request_free_result(&head);
+	return cleared;
+}
+
+static void watch_free(struct watch *watch)
+{
+	list_remove(&watch->link);
+	watch->vfs->watch_count--;
+	free(watch);
+}
+
 static void watch_key(void *argument)
 {
 	struct watch *watch = argument;
@@ -85,9 +124,8 @@ static void watch_key(void *argument)
 	}
 	if (found >= 0)
 		journal_drop_intent(vfs->env->journal, watch->found->intent.id);
-	vfs->watches--;
 	found_intent_free(watch->found);
-	free(watch);
+	watch_free(watch);
 }
 
 static bool follow(struct vfs *vfs, struct found_intent *found,
@@ -96,17 +134,17 @@ static bool follow(struct vfs *vfs, struct found_intent *found,
 {
 	struct watch *watch;
 
-	if (vfs->watches >= WATCHES_MAX)
+	if (vfs->watch_count >= WATCHES_MAX)
 		return false;
 	watch = calloc(1, sizeof(*watch));
 	if (!watch)
 		return false;
-	*watch = (struct watch){vfs, found, look, after};
-	vfs->watches++;
+	*watch = (struct watch){.vfs = vfs, .found = found, .look = look, .after = after};
+	list_append(&vfs->watches, &watch->link);
+	vfs->watch_count++;
 	if (fiber_start(vfs->env->fibers, watch_key, watch) == 0)
 		return true;
-	vfs->watches--;
-	free(watch);
+	watch_free(watch);
 	return false;
 }
 
@@ -153,7 +191,7 @@ void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)
 {
 	struct journal_intent intent;
 
-	if (vfs->watches >= WATCHES_MAX)
+	if (vfs->watch_count >= WATCHES_MAX)
 		return;
 	intent = put_watch(vfs, key, put_id);
 	watch_intent(vfs, &intent, 0);

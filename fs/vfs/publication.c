@@ -521,6 +521,9 @@ void publish_once(struct inode *inode, struct upload_outcome *outcome)
 			publish_attributes(inode, key, outcome);
 		if (outcome->err == -ENOENT && body)
 			outcome->err = lose_base(inode);
+		else if (outcome->err == -ESTALE && body && !inode->etag &&
+			 janitor_clear(inode->vfs, key))
+			outcome->err = -EAGAIN;
 		else if (outcome->err == -ESTALE && body)
 			outcome->err = settle_conflict(inode, outcome);
 		else if ((outcome->err == -ESTALE || outcome->err == -ENOENT) && !body)

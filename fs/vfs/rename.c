@@ -156,13 +156,14 @@ static bool follow_copy(struct rename *rename, uint64_t id, const char *ids)
 }
 
 /* The source may not be deleted: the copy goes, if it may. */
-static void take_back(struct rename *rename, const char *etag)
+static void take_back(struct rename *rename, const char *etag, const char *put_id)
 {
 	struct os_request request = {.op = OS_DELETE, .key = rename->target_key, .urgent = true};
 
 	if (rename->vfs->uploader.can.delete)
 		request.condition.if_match = etag;
-	env_s3(rename->vfs->env, &request);
+	if (env_s3(rename->vfs->env, &request))
+		janitor_watch(rename->vfs, rename->target_key, put_id);
 	os_request_free_result(&request);
 }
 
@@ -278,7 +279,7 @@ static int copy_file(struct rename *rename)
 	/* Who is told that it failed may go on with the source: only a crash leaves the intent
 	 * behind, and a source that cannot be deleted now. */
 	if (!outcome.err && err && !publish_heals(err) && !job.target_etag[0])
-		take_back(rename, outcome.etag);
+		take_back(rename, outcome.etag, put_id);
 	if (!outcome.err && publish_heals(err) && delete_later(rename, intent, ids) == 0)
 		err = 0;
 	else

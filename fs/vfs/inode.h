@@ -339,8 +339,8 @@ int publish_metadata(struct inode *inode, struct os_meta *meta);
 /* The content type of its object, or what its name or kind tells where it has none yet. */
 const char *publish_content_type(const struct inode *inode);
 /* janitor.c: the key of an attempt whose end nobody saw, which our file does not have any more */
-/* The inode is about to lose its name: should an attempt to publish it be on its way still, its key
- * is watched. */
+/* The inode is about to lose its name: should an attempt to publish it, or anything below it, be on
+ * its way still, the key is watched. */
 void janitor_expect(struct inode *inode);
 void janitor_watch(struct vfs *vfs, const char *key, const char *put_id);
 /* The same of several keys, in place of an intent that would go on with what is there: before

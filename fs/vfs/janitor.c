@@ -157,8 +157,13 @@ bool janitor_follow(struct vfs *vfs, struct found_intent *found,
 void janitor_expect(struct inode *inode)
 {
 	struct vfs *vfs = inode->vfs;
+	size_t position = 0;
+	void *child;
 	char *key;
 
+	while (inode->directory &&
+	       map_next(inode->directory->children, &position, NULL, NULL, &child))
+		janitor_expect(child);
 	if ((!inode->haunted_at && !inode->resolve_first) ||
 	    (inode->haunted_at && env_now(vfs->env) > inode->haunted_at + HAUNTED) ||
 	    inode_key(inode, &key))

@@ -124,23 +124,33 @@ static int remove_target(struct rename *rename)
 
 	if (err <= 0)
 		return err < 0 ? err : -ENOTEMPTY;
-	err = name_remove(rename->target);
-	if (err)
-		return err;
-	inode_put(rename->target);
-	rename->target = NULL;
-	return 0;
+	return name_remove(rename->target);
 }
 
-/* The rename came to nothing: the directory that gave way is made again. */
-static void restore_target(struct rename *rename, const struct attributes *attributes)
+/* The rename came to nothing: the directory that gave way is made again, in S3 once that is there.
+ */
+static void restore_target(struct rename *rename, const struct inode *replaced)
 {
-	struct vfs_caller owner = {attributes->uid, attributes->gid, -1, 0};
-	struct stat made;
+	struct inode *made;
 
-	if (vfs_make(rename->vfs, owner, rename->to->ino, rename->new_name, attributes->mode, 0,
-		     NULL, &made) == 0)
-		vfs_forget(rename->vfs, made.st_ino, 1);
+	if (inode_child(rename->to, rename->new_name))
+		return;
+	made = inode_new(rename->to, rename->new_name, replaced->attributes.mode);
+	if (!made)
+		return;
+	made->attributes = replaced->attributes;
+	made->attributes_known = true;
+	made->remote = REMOTE_ABSENT;
+	made->changed = ++rename->vfs->change;
+	made->directory->listed_at = env_now(rename->vfs->env);
+	if (os_meta_copy(&made->meta, &replaced->meta) == 0 &&
+	    os_meta_set(&made->meta, META_PUT_ID, NULL) == 0 &&
+	    inode_link(made, rename->to, rename->new_name) == 0 &&
+	    change_begin(made, NODE_DIRTY_DATA) == 0) {
+		change_note(made, NODE_DIRTY_DATA);
+		publish_soon(made, 0);
+	}
+	inode_put(made);
 }
 
 /* S3 has moved it: without memory for its name this waits for some. */
@@ -170,15 +180,13 @@ static int move_tree(struct rename *rename)
 	char message[300] = "";
 	uint64_t intent;
 	int err = rename_put_intent(rename, INTENT_RENAME_DIR, "", &intent), moved = 0;
-	struct attributes replaced = {0};
-	bool owed, had_target = rename->target != NULL;
+	struct inode *replaced = rename->target;
+	bool owed;
 
 	if (err)
 		return err;
-	if (had_target) {
-		replaced = rename->target->attributes;
+	if (replaced)
 		err = remove_target(rename);
-	}
 	if (err) {
 		journal_drop_intent(vfs->env->journal, intent);
 		return err;
@@ -201,8 +209,8 @@ static int move_tree(struct rename *rename)
 		on, and what they put there may have the bytes that were moved. */
 		journal_wait(vfs->env->journal, journal_drop_intent(vfs->env->journal, intent),
 			     JOURNAL_DURABLE);
-	if (err && had_target)
-		restore_target(rename, &replaced);
+	if (err && replaced)
+		restore_target(rename, replaced);
 	return err ? err : moved;
 }
 

@@ -177,6 +177,7 @@ static int move_keys(struct mixed *mixed, struct inode *file, struct inode *dire
 	if (err)
 		vfs_report(vfs, directory, err, mixed->message);
 	if (tree.state == TREE_MOVED) {
+		janitor_moved(vfs, mixed->directory, mixed->new_directory);
 		left = err ? err : rename_delete_version(mixed->vfs, mixed->file, mixed->etag);
 		end_intent(mixed, left != 0);
 		return 0;

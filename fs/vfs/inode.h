@@ -343,6 +343,8 @@ const char *publish_content_type(const struct inode *inode);
  * its way still, the key is watched. */
 void janitor_expect(struct inode *inode);
 void janitor_watch(struct vfs *vfs, const char *key, const char *put_id);
+/* All below "from/" was copied below "to/": so may have been what is watched there. */
+void janitor_moved(struct vfs *vfs, const char *from, const char *to);
 /* The same of several keys, in place of an intent that would go on with what is there: before
  * anything is deleted it is certain that no crash brings that back. */
 struct janitor_key {

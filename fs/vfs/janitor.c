@@ -202,6 +202,25 @@ void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)
 	watch_intent(vfs, &intent, 0);
 }
 
+void janitor_moved(struct vfs *vfs, const char *from, const char *to)
+{
+	size_t len = strlen(from);
+
+	LIST_FOREACH (node, &vfs->watches) {
+		const struct journal_intent *intent =
+			&container_of(node, struct watch, link)->found->intent;
+		struct buf key = BUF_INIT;
+
+		if (intent->kind != INTENT_DELETE || strncmp(intent->source, from, len) != 0)
+			continue;
+		buf_puts(&key, to);
+		buf_puts(&key, intent->source + len);
+		if (!key.failed)
+			janitor_watch(vfs, buf_str(&key), intent->etag);
+		buf_free(&key);
+	}
+}
+
 void janitor_replace(struct vfs *vfs, uint64_t id, const struct janitor_key keys[], size_t count)
 {
 	struct journal *journal = vfs->env->journal;

@@ -196,6 +196,7 @@ static int move_tree(struct rename *rename)
 	if (err)
 		report(rename, err, &copy, message);
 	if (copy.state == TREE_MOVED) {
+		janitor_moved(vfs, rename->source_key, rename->target_key);
 		moved = move_inode(rename);
 		err = 0;
 		/* No row from before may bring anything below back under its old name. */

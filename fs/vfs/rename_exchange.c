@@ -143,8 +143,12 @@ static int exchange_files(struct rename *rename)
 	struct exchange exchange;
 	int err;
 
-	if (is_only_local(one) && is_only_local(other))
-		return change_wait(one, rename_exchange_names(one, other));
+	if (is_only_local(one) && is_only_local(other)) {
+		err = change_wait(one, rename_exchange_names(one, other));
+		if (err && journal_error(rename->vfs->env->journal))
+			one->misplaced = other->misplaced = true;
+		return err;
+	}
 	err = publish_both(one, other);
 	if (err)
 		return err;

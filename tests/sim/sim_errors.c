@@ -199,6 +199,18 @@ static bool mount_again(struct run *run)
 	return true;
 }
 
+/* The empty directory that a renamed one was to replace goes first. */
+static bool gives_way(struct run *run, struct sim_state *late, const struct sim_step *step)
+{
+	struct sim_entry *target = &late->tree.entries[step->other];
+
+	if (step->kind != STEP_RENAME || target->kind != SIM_DIRECTORY ||
+	    sim_tree_has_children(&late->tree, step->other))
+		return false;
+	target->kind = SIM_ABSENT;
+	return run->fault == FAULT_REQUEST_LATE;
+}
+
 /* What was reported as failed may have been done when the handles were open, after all. */
 static void allow_late(struct run *run)
 {
@@ -212,6 +224,9 @@ static void allow_late(struct run *run)
 			struct sim_state late = run->possible.states[i];
 
 			if (sim_step_apply(run->history, &late, index))
+				add_state(&run->possible, &late);
+			late = run->possible.states[i];
+			if (gives_way(run, &late, &run->history->steps[index]))
 				add_state(&run->possible, &late);
 		}
 	}

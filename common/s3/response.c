@@ -48,8 +48,8 @@ static bool is_absence(const char *code)
 	return !*code || string_has_prefix(code, "NoSuch") || is(code, "NotFound");
 }
 
-/* A 409 that waiting does not help: servers on top of a file system (versitygw, MinIO) have no place
- * for "a" while "a/b" is there, and the other way round. */
+/* A 409 that waiting does not help: servers on top of a file system (versitygw, MinIO) have no
+ * place for "a" while "a/b" is there, and the other way round. */
 static bool is_shape(const char *code)
 {
 	return is(code, "ExistingObjectIsDirectory") || is(code, "ObjectParentIsFile");

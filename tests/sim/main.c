@@ -22,6 +22,7 @@ struct arguments {
 	unsigned sample;      /* one of so many pairs; with errors, of single operations as well */
 	bool large;	      /* with files that go in parts */
 	bool verbose;
+	bool first;  /* end with the first violation */
 	bool errors; /* instead of crashes */
 	int fault;   /* -1: all */
 	bool lasting;
@@ -99,9 +100,9 @@ static bool goes_on_after_exchange(const struct sim_history *history)
 	return false;
 }
 
-/* A copy over another file that S3 makes late, when somebody has gone on with the source, leaves both; and a
- * DELETE that it carries out late takes what was put under the old name with the same bytes. Its conditions cannot tell,
- * and no tree says that. */
+/* A copy over another file that S3 makes late, when somebody has gone on with the source, leaves
+ * both; and a DELETE that it carries out late takes what was put under the old name with the same
+ * bytes. Its conditions cannot tell, and no tree says that. */
 static bool goes_on_after_replacing(const struct sim_history *history)
 {
 	for (int i = 0; i < history->count; i++) {
@@ -138,8 +139,8 @@ static void fail(struct sim_world *world, const struct arguments *arguments,
 				continue;
 			/* DeleteObjects has no conditions: what it does late under a name that a
 			 * directory got back cannot be told from what is wanted. */
-			if (fault == FAULT_REQUEST_LATE && (moved_directories(history) > 1 ||
-							    goes_on_after_replacing(history)))
+			if (fault == FAULT_REQUEST_LATE &&
+			    (moved_directories(history) > 1 || goes_on_after_replacing(history)))
 				continue;
 			sim_errors(world, history, options, (enum sim_fault)fault, lasting,
 				   arguments->nth, counts);
@@ -164,6 +165,8 @@ static void explore(struct sim_world *world, const struct arguments *arguments,
 		.verbose = arguments->verbose,
 	};
 
+	if (arguments->first && counts->violations > 0)
+		return;
 	len += (size_t)snprintf(label, sizeof(label), "--mode %d --variant %d --do ", mode,
 				(int)variant);
 	for (int i = 0; i < count; i++) {
@@ -275,15 +278,25 @@ static int parse_fault(struct arguments *arguments, const char *name)
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"do", required_argument, NULL, 'd'},	   {"mode", required_argument, NULL, 'm'},
-		{"variant", required_argument, NULL, 'v'}, {"crash", required_argument, NULL, 'c'},
-		{"image", required_argument, NULL, 'i'},   {"stride", required_argument, NULL, 's'},
-		{"part", required_argument, NULL, 'p'},	   {"sample", required_argument, NULL, 'n'},
-		{"verbose", no_argument, NULL, 'V'},	   {"errors", no_argument, NULL, 'e'},
-		{"fault", required_argument, NULL, 'f'},   {"lasting", no_argument, NULL, 'l'},
-		{"nth", required_argument, NULL, 't'},	   {"random", required_argument, NULL, 'r'},
-		{"seed", required_argument, NULL, 'S'},	   {"nodes", required_argument, NULL, 'N'},
-		{"large", no_argument, NULL, 'L'},	   {NULL, 0, NULL, 0},
+		{"do", required_argument, NULL, 'd'},
+		{"mode", required_argument, NULL, 'm'},
+		{"variant", required_argument, NULL, 'v'},
+		{"crash", required_argument, NULL, 'c'},
+		{"image", required_argument, NULL, 'i'},
+		{"stride", required_argument, NULL, 's'},
+		{"part", required_argument, NULL, 'p'},
+		{"sample", required_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'V'},
+		{"errors", no_argument, NULL, 'e'},
+		{"fault", required_argument, NULL, 'f'},
+		{"lasting", no_argument, NULL, 'l'},
+		{"nth", required_argument, NULL, 't'},
+		{"random", required_argument, NULL, 'r'},
+		{"seed", required_argument, NULL, 'S'},
+		{"nodes", required_argument, NULL, 'N'},
+		{"large", no_argument, NULL, 'L'},
+		{"first", no_argument, NULL, '1'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -309,6 +322,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
 			break;
 		case 'V': arguments->verbose = true; break;
 		case 'L': arguments->large = true; break;
+		case '1': arguments->first = true; break;
 		case 'e': arguments->errors = true; break;
 		case 'f':
 			if (parse_fault(arguments, optarg))
@@ -332,7 +346,7 @@ static const char usage[] =
 	"           [--crash N] [--image N] [--stride N]              after crashes, or\n"
 	"           [--errors | --fault NAME [--lasting] [--nth N]]   with failing calls\n"
 	"           [--large]                                         with files that go in parts\n"
-	"           [--sample N] [--part I/N] [--verbose]\n";
+	"           [--sample N] [--part I/N] [--first] [--verbose]\n";
 
 int main(int argc, char **argv)
 {

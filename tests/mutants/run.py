@@ -4,9 +4,11 @@
 The last line is "N passed, N failed": a bug that nothing finds, or that does not compile, is a failure.
 """
 import argparse
+import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -62,12 +64,16 @@ def detectors():
 
 
 def passes(command):
-    try:
-        done = subprocess.run(command, cwd=TREE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              timeout=TEST_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+    """With all that it starts: a bug may make a simulation go round in circles."""
+    with subprocess.Popen(command, cwd=TREE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          start_new_session=True) as running:
+        try:
+            return running.wait(TEST_SECONDS) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
 
 
 def find(everything):

@@ -48,13 +48,6 @@ static bool is_absence(const char *code)
 	return !*code || string_has_prefix(code, "NoSuch") || is(code, "NotFound");
 }
 
-/* A 409 that waiting does not help: servers on top of a file system (versitygw, MinIO) have no
- * place for "a" while "a/b" is there, and the other way round. */
-static bool is_shape(const char *code)
-{
-	return is(code, "ExistingObjectIsDirectory") || is(code, "ObjectParentIsFile");
-}
-
 int s3_error_errno(const struct os_request *request, int status, const char *code)
 {
 	bool write = request->op == OS_PUT || request->op == OS_MPU_COMPLETE;
@@ -70,12 +63,14 @@ int s3_error_errno(const struct os_request *request, int status, const char *cod
 	case 401:
 	case 403: return -EACCES;
 	case 404:
-		/* Conditional writes guide: If-Match on a key that is gone answers 404 NoSuchKey.
-		 */
+		/* Conditional writes guide: 404 NoSuchKey of If-Match on a key that is gone. */
 		if (write && request->condition.if_match && !is(code, "NoSuchUpload"))
 			return -ESTALE;
 		return is_absence(code) ? -ENOENT : -EINVAL;
-	case 409: return is_shape(code) ? -EINVAL : -EBUSY;
+	case 409: /* where objects are files there is no place for "a" while "a/b" is there */
+		return is(code, "ExistingObjectIsDirectory") || is(code, "ObjectParentIsFile")
+			       ? -EINVAL
+			       : -EBUSY;
 	case 412: return -ESTALE;
 	case 416: return -ERANGE;
 	case 501: return -EOPNOTSUPP;
@@ -83,9 +78,7 @@ int s3_error_errno(const struct os_request *request, int status, const char *cod
 	}
 	if (status >= 500 || status == 429 || status == 408 || is(code, "RequestTimeout"))
 		return -EIO;
-	if (status >= 400)
-		return -EINVAL;
-	return -EPROTO;
+	return status >= 400 ? -EINVAL : -EPROTO;
 }
 
 struct header_line {

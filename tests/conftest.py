@@ -25,7 +25,6 @@ LOG_TAIL = 12000
 def pytest_addoption(parser):
     parser.addoption("--servers", default=",".join(servers.SERVERS),
                      help="S3 servers to run on, by comma (default: all)")
-    parser.addoption("--part", default="1/1", help="I/N: every Nth file of tests, from the Ith on")
     parser.addoption("--keep", action="store_true", help="keep the working directory")
 
 
@@ -55,12 +54,10 @@ def pytest_collection_modifyitems(config, items):
         if name is None:
             return "embedded" in chosen or "mount" not in item.path.parts
         return marker is None or name in marker.args
-    part, parts = map(int, config.getoption("--part").split("/"))
-    files = sorted({item.path for item in items})[part - 1::parts]
-    others = [item for item in items if item.path not in files or not is_about(item)]
+    others = [item for item in items if not is_about(item)]
     if others:
         config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item.path in files and is_about(item)]
+        items[:] = [item for item in items if is_about(item)]
 
 
 def pytest_sessionstart(session):

@@ -122,7 +122,7 @@ class DyingServer:
         if kind == "refuses":
             self.embedded.process.kill9()
         elif kind == "hangs":
-            self.embedded.process.signal_all(signal.SIGSTOP)
+            self.embedded.process.pause()
         elif kind == "stalls":
             self.embedded.fault(op="*", action="stall:600000")
         elif kind == "errors":

@@ -72,6 +72,11 @@ class Process:
             except ProcessLookupError:
                 pass
 
+    def pause(self):
+        """Stopped when it returns: SIGSTOP lets a thread that runs on another processor go on for a moment."""
+        self.signal_all(signal.SIGSTOP)
+        wait_until(lambda: all(is_stopped(pid) for pid in self.family()), 10, f"{self.argv[0]} stops")
+
     def kill9(self):
         self.signal_all(signal.SIGKILL)
         self.popen.wait()
@@ -97,6 +102,14 @@ class Process:
 
     def output(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def is_stopped(pid):
+    try:
+        stats = [stat.read_text() for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return True  # it has ended
+    return all(stat.rpartition(")")[2].split()[0] in "TtZX" for stat in stats)
 
 
 def sessions():

@@ -91,7 +91,7 @@ class Server:
 
     def hang(self):
         """Connections are accepted by the kernel, and nothing answers."""
-        self.front.signal_all(signal.SIGSTOP)
+        self.front.pause()
 
     def go_on(self):
         self.front.signal_all(signal.SIGCONT)

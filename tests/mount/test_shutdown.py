@@ -182,7 +182,7 @@ def test_a_close_that_waits_for_a_dead_server_ends_with_the_mount(dying, make_mo
 
 
 def test_looking_at_a_mount_whose_process_is_stopped_gives_up(mount, stopwatch):
-    mount.process.signal_all(signal.SIGSTOP)
+    mount.process.pause()
     try:
         done = mount.tool("status", mount.path, timeout=30)
         assert done.returncode == 1 and "does not answer within" in done.stderr

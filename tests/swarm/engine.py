@@ -299,7 +299,7 @@ class S3Server:
         self.process.kill9()
 
     def hang(self):
-        self.process.signal_all(signal.SIGSTOP)
+        self.process.pause()
 
     def go_on(self):
         self.process.signal_all(signal.SIGCONT)

@@ -194,7 +194,7 @@ def test_a_body_above_the_limit_is_refused(plugin):
 def test_local_answers_stay_fast_while_three_mounts_hang(plugin, s3):
     for number in range(3):
         plugin.ok("Create", Name=f"v{number}", Opts={"bucket": "bucket-one", "prefix": str(number)})
-    s3.process.signal_all(signal.SIGSTOP)
+    s3.process.pause()
     try:
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             mounts = [pool.submit(plugin.call, "Mount", Name=f"v{n}", ID="a") for n in range(3)]
@@ -220,7 +220,7 @@ def test_local_answers_stay_fast_while_three_mounts_hang(plugin, s3):
 
 
 def test_a_mount_that_hangs_is_answered_within_25_seconds_and_undone(plugin, s3):
-    s3.process.signal_all(signal.SIGSTOP)
+    s3.process.pause()
     try:
         start = time.monotonic()
         plugin.fails("Mount", Name="bucket-one", ID="a")
@@ -232,7 +232,7 @@ def test_a_mount_that_hangs_is_answered_within_25_seconds_and_undone(plugin, s3)
 
 
 def test_a_mount_whose_caller_has_gone_leaves_no_reference(plugin, s3):
-    s3.process.signal_all(signal.SIGSTOP)
+    s3.process.pause()
     try:
         sock = plugin.connect()
         body = b'{"Name":"bucket-two","ID":"gone"}'
@@ -272,7 +272,7 @@ def test_many_mounts_and_unmounts_of_one_volume_at_once(plugin):
 
 
 def test_a_name_that_is_no_bucket_costs_a_few_seconds_when_s3_hangs(plugin, s3):
-    s3.process.signal_all(signal.SIGSTOP)
+    s3.process.pause()
     try:
         start = time.monotonic()
         plugin.fails("Get", Name="local-volume-of-somebody")
@@ -322,7 +322,7 @@ def test_what_a_killed_plugin_had_not_uploaded_is_uploaded_by_the_next_one(plugi
     plugin.ok("Create", Name="late", Opts={"bucket": "bucket-four", "prefix": "late", "close": "local"})
     where = pathlib.Path(plugin.ok("Mount", Name="late", ID="a")["Mountpoint"])
     with open(where / "f", "w", encoding="ascii") as file:
-        s3.process.signal_all(signal.SIGSTOP)
+        s3.process.pause()
         file.write("precious")
     plugin.process.kill9()
     s3.process.signal_all(signal.SIGCONT)

@@ -107,6 +107,9 @@ int file_truncate(struct inode *inode, uint64_t size)
 	}
 	old = inode->content->size;
 	err = content_truncate(inode->content, size);
+	/* It may have waited, and a publication may have ended meanwhile. */
+	if (!err)
+		err = change_begin(inode, NODE_DIRTY_DATA);
 	if (err) {
 		note_write_error(inode, err);
 		return err;

@@ -46,8 +46,7 @@ struct vfs {
 	uint64_t hidden;      /* keys that have no POSIX name, as of the listings */
 	struct list dirty;    /* inodes in the order in which they became dirty */
 	unsigned publishing;
-	struct list watches; /* of janitor.c, with their number */
-	unsigned watch_count;
+	struct list watches; /* of janitor.c */
 	struct timer pump;   /* when the next dirty inode is due */
 	struct timer keeper; /* when what is dirty is made durable */
 	bool keeping;

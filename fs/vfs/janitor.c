@@ -41,36 +41,42 @@ static bool is_at_home(struct vfs *vfs, const char *key, const char *put_id)
 	return inode && put_id_is_kin(inode->put_id, put_id);
 }
 
+/* What HEAD has found at the key goes if it is that attempt, or one before it. -ENOENT: it is at
+ * home. */
+static int remove_attempt(struct vfs *vfs, const char *key, const char *put_id,
+			  const struct os_result *head)
+{
+	struct os_request remove = {.op = OS_DELETE, .key = key};
+	const char *found = os_meta_get(&head->meta, META_PUT_ID);
+	int err;
+
+	if (is_at_home(vfs, key, put_id))
+		return -ENOENT;
+	if (!found || !put_id_is_kin(found, put_id) || put_id_order(found, put_id) > 0)
+		return 0;
+	if (vfs->uploader.can.delete)
+		remove.condition.if_match = head->etag;
+	err = env_s3(vfs->env, &remove);
+	if (!err)
+		log_info("%s: %s came late and was removed: its file has another name or none",
+			 vfs->config.volume, key);
+	os_request_free_result(&remove);
+	return err;
+}
+
 /* 1: it was there and is gone now, or somebody else's is there; 0: nothing is there (yet). */
 int janitor_look(struct vfs *vfs, const struct journal_intent *intent)
 {
-	const char *key = intent->source, *put_id = intent->etag;
-	struct os_request head = {.op = OS_HEAD, .key = key};
-	struct os_request remove = {.op = OS_DELETE, .key = key};
-	const char *found;
+	struct os_request head = {.op = OS_HEAD, .key = intent->source};
 	int err = env_s3(vfs->env, &head);
 
-	if (!err) {
-		found = os_meta_get(&head.result.meta, META_PUT_ID);
-		if (is_at_home(vfs, key, put_id))
-			err = -ENOENT;
-		else if (found && put_id_is_kin(found, put_id) &&
-			 put_id_order(found, put_id) <= 0) {
-			if (vfs->uploader.can.delete)
-				remove.condition.if_match = head.result.etag;
-			err = env_s3(vfs->env, &remove);
-			if (!err)
-				log_info("%s: %s came late and was removed: its file has another "
-					 "name or none",
-					 vfs->config.volume, key);
-			os_request_free_result(&remove);
-		}
-	}
+	if (!err)
+		err = remove_attempt(vfs, intent->source, intent->etag, &head.result);
 	os_request_free_result(&head);
 	return err == 0 ? 1 : err == -ENOENT ? 0 : err;
 }
 
-/* An attempt on that key which counts as failed. */
+/* An attempt on that key which counts as failed; put_id NULL: any. */
 static bool is_watched(const struct vfs *vfs, const char *key, const char *put_id)
 {
 	LIST_FOREACH (node, &vfs->watches) {
@@ -78,7 +84,7 @@ static bool is_watched(const struct vfs *vfs, const char *key, const char *put_i
 		const struct journal_intent *intent = &watch->found->intent;
 
 		if (intent->kind == INTENT_DELETE && strcmp(intent->source, key) == 0 &&
-		    strcmp(intent->etag, put_id) == 0)
+		    (!put_id || strcmp(intent->etag, put_id) == 0))
 			return true;
 	}
 	return false;
@@ -87,24 +93,32 @@ static bool is_watched(const struct vfs *vfs, const char *key, const char *put_i
 bool janitor_clear(struct vfs *vfs, const char *key)
 {
 	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
-	struct journal_intent intent = {.kind = INTENT_DELETE, .source = key};
-	const char *put_id = env_s3(vfs->env, &head) == 0
-				     ? os_meta_get(&head.result.meta, META_PUT_ID)
-				     : NULL;
+	const char *put_id;
 	bool cleared = false;
 
-	if (put_id && is_watched(vfs, key, put_id)) {
-		intent.etag = put_id;
-		cleared = janitor_look(vfs, &intent) == 1;
+	if (!is_watched(vfs, key, NULL))
+		return false;
+	if (env_s3(vfs->env, &head) == 0) {
+		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
+		cleared = put_id && is_watched(vfs, key, put_id) &&
+			  remove_attempt(vfs, key, put_id, &head.result) == 0;
 	}
 	os_request_free_result(&head);
 	return cleared;
 }
 
+static bool has_room(const struct vfs *vfs)
+{
+	unsigned count = 0;
+
+	LIST_FOREACH (node, &vfs->watches)
+		count++;
+	return count < WATCHES_MAX;
+}
+
 static void watch_free(struct watch *watch)
 {
 	list_remove(&watch->link);
-	watch->vfs->watch_count--;
 	free(watch);
 }
 
@@ -134,14 +148,13 @@ static bool follow(struct vfs *vfs, struct found_intent *found,
 {
 	struct watch *watch;
 
-	if (vfs->watch_count >= WATCHES_MAX)
+	if (!has_room(vfs))
 		return false;
 	watch = calloc(1, sizeof(*watch));
 	if (!watch)
 		return false;
 	*watch = (struct watch){.vfs = vfs, .found = found, .look = look, .after = after};
 	list_append(&vfs->watches, &watch->link);
-	vfs->watch_count++;
 	if (fiber_start(vfs->env->fibers, watch_key, watch) == 0)
 		return true;
 	watch_free(watch);
@@ -196,7 +209,7 @@ void janitor_watch(struct vfs *vfs, const char *key, const char *put_id)
 {
 	struct journal_intent intent;
 
-	if (vfs->watch_count >= WATCHES_MAX)
+	if (!has_room(vfs))
 		return;
 	intent = put_watch(vfs, key, put_id);
 	watch_intent(vfs, &intent, 0);

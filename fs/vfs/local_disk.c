@@ -36,11 +36,9 @@ void local_disk_relieve(struct vfs *vfs)
 /* Where what went to S3 made no room, the next round of the same waits longer. */
 static int pause_before(struct vfs *vfs, unsigned turn)
 {
-	uint64_t pause = NSEC_PER_MSEC << (turn < 10 ? turn : 10);
-
 	if (turn == 0)
 		return 0;
-	return fiber_sleep_until(env_after(vfs->env, pause < ROOM_POLL ? pause : ROOM_POLL),
+	return fiber_sleep_until(env_after(vfs->env, turn < 9 ? NSEC_PER_MSEC << turn : ROOM_POLL),
 				 WAIT_INTERRUPTIBLE);
 }
 

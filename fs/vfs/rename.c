@@ -294,6 +294,15 @@ static int copy_file(struct rename *rename)
 	return err == -ESTALE || err == -ENOENT ? -EBUSY : err;
 }
 
+int rename_await_record(struct inode *inode, uint64_t sequence)
+{
+	int err = change_wait(inode, sequence);
+
+	if (err && journal_error(inode->vfs->env->journal))
+		inode->misplaced = true;
+	return err;
+}
+
 /* Never uploaded: the name moves, and what the target held becomes the base. */
 static int rename_local(struct rename *rename)
 {
@@ -314,10 +323,7 @@ static int rename_local(struct rename *rename)
 		inode_set_etag(source, base);
 		return err;
 	}
-	err = change_wait(source, change_journal(source));
-	if (err && journal_error(rename->vfs->env->journal))
-		source->misplaced = true;
-	return err;
+	return rename_await_record(source, change_journal(source));
 }
 
 static int rename_remote(struct rename *rename)

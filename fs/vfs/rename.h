@@ -30,6 +30,9 @@ void rename_thaw(struct inode *directory);
 /* -EBUSY: what is above either name was renamed meanwhile. */
 int rename_check_keys(const struct rename *rename);
 
+/* Waits for the record of its new name. A journal that has failed for good will not have it: then
+ * the inode goes nowhere until the next mount. */
+int rename_await_record(struct inode *inode, uint64_t sequence);
 /* rename_exchange.c; target is there */
 int rename_exchange(struct rename *rename);
 int rename_exchange_mixed(struct rename *rename); /* one of them is a directory */

@@ -144,10 +144,10 @@ static int exchange_files(struct rename *rename)
 	int err;
 
 	if (is_only_local(one) && is_only_local(other)) {
-		err = change_wait(one, rename_exchange_names(one, other));
-		if (err && journal_error(rename->vfs->env->journal))
-			one->misplaced = other->misplaced = true;
-		return err;
+		uint64_t sequence = rename_exchange_names(one, other);
+
+		err = rename_await_record(one, sequence);
+		return err ? rename_await_record(other, sequence) : 0;
 	}
 	err = publish_both(one, other);
 	if (err)

@@ -31,7 +31,7 @@ def test_a_file_of_this_size_is_the_same_everywhere(mount, bucket, size):
     assert bucket.uploads() == []
 
 
-@pytest.mark.limit(900)
+@pytest.mark.limit(420)
 def test_one_gibibyte(mount, bucket):
     block = noise(MIB, 99)
     sha = hashlib.sha256()
@@ -59,7 +59,7 @@ def test_one_gibibyte(mount, bucket):
 COUNT = 10_000
 
 
-@pytest.mark.limit(900)
+@pytest.mark.limit(420)
 def test_ten_thousand_files_that_are_there_already(bucket, make_mount):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda number: bucket.put(f"dir/file{number:05}", b"%d" % number), range(COUNT)))
@@ -73,7 +73,7 @@ def test_ten_thousand_files_that_are_there_already(bucket, make_mount):
     assert read_file(mount / "dir/file07777") == b"7777"
 
 
-@pytest.mark.limit(900)
+@pytest.mark.limit(420)
 def test_ten_thousand_files_of_our_own(bucket, make_mount):
     mount = make_mount(bucket, ["close=local"])
     os.mkdir(mount / "dir")

@@ -54,10 +54,9 @@ def make(*targets):
 
 
 def detectors():
-    """(name, command): the simulation, then the unit tests of the rooms that the bugs are in. Each is built just before."""
-    make("build/bin/sim")
+    """(name, command): the simulation, then the unit tests of the rooms that the bugs are in, which are built when it has found nothing."""
     yield "simulation", ["tests/sim/run.sh", "build/bin/sim", "quick"]
-    make("units")
+    make("units").check_returncode()
     for source in sorted((TREE / "tests/unit").glob("test_*.c")):
         if source.stem.startswith(("test_vfs", "test_journal", "test_upload", "test_copy", "test_rename", "test_tree")):
             yield source.stem, [f"build/tests/{source.stem}"]
@@ -108,7 +107,7 @@ def try_bug(bug, everything):
 def main():
     args = arguments()
     copy_tree()
-    built = make("units", "build/bin/sim")
+    built = make("build/bin/sim")
     if built.returncode != 0:
         sys.exit(built.stderr)
     broken = [name for name, command in detectors() if outcome(command)]

@@ -200,15 +200,15 @@ static bool mount_again(struct run *run)
 }
 
 /* The empty directory that a renamed one was to replace goes first. */
-static bool gives_way(struct run *run, struct sim_state *late, const struct sim_step *step)
+static bool gives_way(const struct run *run, struct sim_state *late, const struct sim_step *step)
 {
 	struct sim_entry *target = &late->tree.entries[step->other];
 
-	if (step->kind != STEP_RENAME || target->kind != SIM_DIRECTORY ||
-	    sim_tree_has_children(&late->tree, step->other))
+	if (run->fault != FAULT_REQUEST_LATE || step->kind != STEP_RENAME ||
+	    target->kind != SIM_DIRECTORY || sim_tree_has_children(&late->tree, step->other))
 		return false;
 	target->kind = SIM_ABSENT;
-	return run->fault == FAULT_REQUEST_LATE;
+	return true;
 }
 
 /* What was reported as failed may have been done when the handles were open, after all. */

@@ -30,11 +30,6 @@ static int recover_upload(struct vfs *vfs, const struct found_intent *found)
 	if (!intent->target[0]) {
 		if (parse_int(intent->etag, 0, INT64_MAX, &since))
 			return 0;
-		err = orphan_find(uploader, intent->source, since);
-		if (err < 0 && !is_transient(err))
-			return 0;
-		/* What the dead process sent may still be on its way, also where one was found: it
-		 * may be that of another such request. */
 		orphan_find_later(uploader, intent->source, since, intent->id);
 		return RECOVERED_LATER;
 	}

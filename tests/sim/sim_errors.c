@@ -348,7 +348,7 @@ static bool run_once(struct run *run)
 	run->world->trace = run->options->verbose;
 	snprintf(label, sizeof(label), "%s --fault %s --nth %d%s", run->options->label,
 		 faults[run->fault].name, run->nth, run->lasting ? " --lasting" : "");
-	sim_set_where("the program", label);
+	sim_set_where(label);
 	if (!sim_run(run->world, body, run)) {
 		sim_violation("it hangs", label);
 		exit(1);

@@ -51,7 +51,7 @@ static void set_where(const struct explorer *explorer)
 
 	snprintf(label, sizeof(label), "%s --crash %d --image %d", explorer->options->label,
 		 explorer->crash, explorer->image);
-	sim_set_where("the program", label);
+	sim_set_where(label);
 }
 
 static void violation(struct explorer *explorer, const char *what)

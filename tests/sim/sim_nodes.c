@@ -288,7 +288,7 @@ static void run_once(struct run *run, uint64_t seed)
 	run->verdict = (struct sim_verdict){true, ""};
 	snprintf(label, sizeof(label), "--nodes 1 --seed %llu%s", (unsigned long long)seed,
 		 run->large ? " --large" : "");
-	sim_set_where("the program", label);
+	sim_set_where(label);
 	if (!sim_run(world, body, run)) {
 		sim_violation("it hangs", label);
 		exit(1);

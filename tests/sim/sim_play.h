@@ -26,8 +26,8 @@ int sim_play_look(struct sim_node *node, struct sim_tree *tree, struct sim_arena
 /* The bucket holds the files of trees[0]. */
 void sim_put_base(struct sim_world *world, const struct sim_history *history);
 
-/* What reproduces the run at hand: printed should the program crash. */
-void sim_set_where(const char *what, const char *label);
+/* What reproduces the run at hand, which begins: printed should the program crash, or spin. */
+void sim_set_where(const char *label);
 /* One line: what is wrong, and the command that shows it. label NULL: as set. */
 void sim_violation(const char *what, const char *label);
 

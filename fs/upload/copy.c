@@ -185,12 +185,15 @@ static void make_marker(struct uploader *uploader, const struct copy_job *job,
 
 void copy_run(struct uploader *uploader, const struct copy_job *job, struct upload_outcome *outcome)
 {
+	bool in_parts = job->size > uploader->env->sizes->copy_max ||
+			deletion_wants_parts(uploader, job->target, job->size);
+
 	for (int i = 0; i < COPIES_MAX; i++) {
 		memset(outcome, 0, sizeof(*outcome));
-		if (job->size <= uploader->env->sizes->copy_max)
-			copy_single(uploader, job, outcome);
-		else
+		if (in_parts)
 			copy_large(uploader, job, outcome);
+		else
+			copy_single(uploader, job, outcome);
 		/* 409: another request on the same key was in the way. */
 		if (outcome->err != -EBUSY || outcome->ambiguous)
 			break;

@@ -167,7 +167,8 @@ static bool must_look_first(const struct uploader *uploader, const struct upload
 static bool attempt(struct uploader *uploader, struct upload_job *job, const struct plan *plan,
 		    struct upload_outcome *outcome, bool look_first)
 {
-	bool single = job->body.len <= uploader->env->sizes->put_max;
+	bool single = job->body.len <= uploader->env->sizes->put_max &&
+		      !deletion_wants_parts(uploader, job->key, job->body.len);
 	bool ambiguous = false;
 	enum remote_state state = REMOTE_BASE;
 

@@ -11,6 +11,7 @@
 
 #include "fs/cache/snapshot.h"
 #include "fs/env.h"
+#include "fs/upload/deletion.h"
 #include "fs/upload/plan.h"
 
 /* What the server does with conditional requests; found out by upload_probe. */
@@ -36,6 +37,8 @@ struct uploader {
 	uint64_t next_intent, reserved_intents;
 	struct list uploads; /* struct multipart.link: those that this process works on */
 	unsigned cleaning;   /* fibers of orphan.h that have not ended what they were started for */
+	struct late_deletion late[LATE_DELETIONS]; /* of deletion.h: a ring */
+	unsigned late_next;
 };
 
 void uploader_init(struct uploader *uploader, struct env *env, uint64_t part_size, unsigned width,

@@ -145,10 +145,13 @@ static void restore_target(struct rename *rename, const struct inode *replaced)
 	made->directory->listed_at = env_now(rename->vfs->env);
 	if (os_meta_copy(&made->meta, &replaced->meta) == 0 &&
 	    os_meta_set(&made->meta, META_PUT_ID, NULL) == 0 &&
-	    inode_link(made, rename->to, rename->new_name) == 0 &&
-	    change_begin(made, NODE_DIRTY_DATA) == 0) {
-		change_note(made, NODE_DIRTY_DATA);
-		publish_soon(made, 0);
+	    inode_link(made, rename->to, rename->new_name) == 0) {
+		if (change_begin(made, NODE_DIRTY_DATA) == 0) {
+			change_note(made, NODE_DIRTY_DATA);
+			publish_soon(made, 0);
+		} else { /* neither the journal nor S3 would know of the name */
+			inode_unlink(made);
+		}
 	}
 	inode_put(made);
 }

@@ -101,8 +101,7 @@ static bool goes_on_after_exchange(const struct sim_history *history)
 }
 
 /* A copy over another file that S3 makes late, when somebody has gone on with the source, leaves
- * both; and a DELETE that it carries out late takes what was put under the old name with the same
- * bytes. Its conditions cannot tell, and no tree says that. */
+ * both: its conditions cannot tell, and no tree says that. */
 static bool goes_on_after_replacing(const struct sim_history *history)
 {
 	for (int i = 0; i < history->count; i++) {

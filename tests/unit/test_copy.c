@@ -270,6 +270,68 @@ static void a_copy_of_which_nothing_is_known_says_so(struct core_world *world)
 	assert_true(outcome.ambiguous);
 }
 
+/* As a rename does with its source, where the reply is lost. */
+static void delete_unanswered(struct core_world *world, struct uploader *uploader, const char *key)
+{
+	struct os_request request = {
+		.op = OS_DELETE,
+		.key = key,
+		.condition.if_match = objstore_memory_find(world->memory, key)->etag};
+
+	objstore_memory_fail(world->memory, OS_DELETE, 1, -ETIMEDOUT, FAULT_AFTER);
+	deletion_run(uploader, &request);
+	assert_true(request.result.ambiguous);
+	os_request_free_result(&request);
+	objstore_memory_remove(world->memory, key);
+}
+
+static bool has_parts(struct core_world *world, const char *key)
+{
+	return strchr(objstore_memory_find(world->memory, key)->etag, '-') != NULL;
+}
+
+static void copy(struct core_world *world, const char *source, const char *target)
+{
+	struct copy_job job = job_for(world, source, target);
+	struct upload_outcome outcome;
+
+	copy_run(vfs_uploader(world->node->vfs), &job, &outcome);
+	assert_int_equal(outcome.err, 0);
+	assert_same(world, source, target);
+}
+
+static void a_deletion_that_comes_late_does_not_take_the_same_bytes(struct core_world *world)
+{
+	struct uploader *uploader = small_limits(world);
+
+	put_source(world, "from", PART / 2);
+	copy(world, "from", "to");
+	assert_false(has_parts(world, "to"));
+	delete_unanswered(world, uploader, "to");
+	copy(world, "from", "other");
+	assert_false(has_parts(world, "other"));
+	copy(world, "from", "to");
+	assert_true(has_parts(world, "to"));
+	delete_unanswered(world, uploader, "to");
+	copy(world, "from", "to");
+	assert_false(has_parts(world, "to"));
+	delete_unanswered(world, uploader, "to");
+	core_sleep(world, 500 * NSEC_PER_SEC);
+	copy(world, "from", "to");
+	assert_false(has_parts(world, "to"));
+}
+
+static void an_empty_object_has_no_parts(struct core_world *world)
+{
+	struct uploader *uploader = small_limits(world);
+
+	put_source(world, "from", 0);
+	copy(world, "from", "to");
+	delete_unanswered(world, uploader, "to");
+	copy(world, "from", "to");
+	assert_false(has_parts(world, "to"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +345,8 @@ int main(void)
 		CORE_TEST(a_target_that_appears_is_not_overwritten),
 		CORE_TEST(a_copy_whose_reply_is_lost_is_found),
 		CORE_TEST(a_copy_of_which_nothing_is_known_says_so),
+		CORE_TEST(a_deletion_that_comes_late_does_not_take_the_same_bytes),
+		CORE_TEST(an_empty_object_has_no_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,20 @@ static void when_the_head_fails_nothing_is_completed(struct core_world *world)
 	assert_large(world, "f", 8);
 }
 
+/* A deletion with If-Match that S3 carries out once more would take it, were its ETag the same. */
+static void what_is_written_again_differs_for_a_late_deletion(struct core_world *world)
+{
+	assert_int_equal(core_put(world->node, "f", "the same"), 0);
+	assert_null(strchr(objstore_memory_find(world->memory, "f")->etag, '-'));
+	objstore_memory_fail(world->memory, OS_DELETE, 1, -ETIMEDOUT, FAULT_AFTER);
+	assert_int_equal(core_unlink(world->node, "f"), 0);
+	assert_int_equal(core_put(world->node, "f", "the same"), 0);
+	core_assert_object(world, "f", "the same");
+	assert_non_null(strchr(objstore_memory_find(world->memory, "f")->etag, '-'));
+	core_drain(world->node);
+	assert_int_equal(world->memory->bucket.upload_count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +161,7 @@ int main(void)
 		CORE_TEST(with_conflict_overwrite_nobody_looks),
 		CORE_TEST(without_others_it_costs_one_head),
 		CORE_TEST(when_the_head_fails_nothing_is_completed),
+		CORE_TEST(what_is_written_again_differs_for_a_late_deletion),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,6 +136,27 @@ static int move_tree(struct mixed *mixed, struct tree_copy *tree)
 	return err;
 }
 
+/* All is where it belongs; only the object that the file had is left. */
+static void delete_later(const struct mixed *mixed, const struct inode *file)
+{
+	struct journal *journal = mixed->vfs->env->journal;
+	const char *put_id = os_meta_get(&file->meta, META_PUT_ID);
+	char ids[3 * PUT_ID_LEN + OS_ETAG_MAX + 2];
+	struct journal_intent intent = {.id = mixed->intent,
+					.kind = INTENT_RENAME_FILE,
+					.source = mixed->file,
+					.target = "",
+					.etag = ids};
+	struct found_intent *found;
+
+	snprintf(ids, sizeof(ids), "%s%s\n%.32s\n%s", mixed->put_id, mixed->etag,
+		 put_id ? put_id : "", file->put_id);
+	found = found_intent_new(&intent);
+	journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
+	if (found && !janitor_follow(mixed->vfs, found, rename_finish))
+		found_intent_free(found); /* the next mount does it */
+}
+
 /* The intent goes, or stays for what is left. */
 static void end_intent(struct mixed *mixed, bool left)
 {
@@ -178,8 +199,10 @@ static int move_keys(struct mixed *mixed, struct inode *file, struct inode *dire
 		vfs_report(vfs, directory, err, mixed->message);
 	if (tree.state == TREE_MOVED) {
 		janitor_moved(vfs, mixed->directory, mixed->new_directory);
-		left = err ? err : rename_delete_version(mixed->vfs, mixed->file, mixed->etag);
-		end_intent(mixed, left != 0);
+		if (!err && rename_delete_version(mixed->vfs, mixed->file, mixed->etag))
+			delete_later(mixed, file);
+		else
+			end_intent(mixed, err != 0);
 		return 0;
 	}
 	left = tree.state != TREE_AS_BEFORE;
@@ -281,6 +304,7 @@ static void exchange_loaded(const struct mixed *mixed, const char *etag)
 	inode_put(file);
 }
 
+/* new_etag NULL: the directory has moved, and the file was changed or removed since. */
 static int finish(struct mixed *mixed, const char *new_etag)
 {
 	struct tree_copy tree = {.take_back = false};
@@ -294,7 +318,7 @@ static int finish(struct mixed *mixed, const char *new_etag)
 	if (tree.state == TREE_AS_BEFORE && mixed->note[0])
 		return rename_delete_version(mixed->vfs, mixed->new_file, new_etag);
 	err = rename_delete_version(mixed->vfs, mixed->file, mixed->etag);
-	if (!err && !mixed->vfs->names_known)
+	if (!err && new_etag && !mixed->vfs->names_known)
 		exchange_loaded(mixed, new_etag);
 	return err;
 }
@@ -305,16 +329,19 @@ int exchange_finish_mixed(struct vfs *vfs, const struct journal_intent *intent)
 	struct mixed mixed;
 	const char *put_id;
 	int err = read_intent(&mixed, vfs, intent);
+	bool moved = !err && tree_copy_has_moved(mixed.note);
 
 	if (!err) {
 		head.key = mixed.new_file;
 		err = env_s3(vfs->env, &head);
 	}
-	if (err == -ENOENT)
+	if (err == -ENOENT && !moved)
 		watch_copy(&mixed);
 	put_id = err ? NULL : os_meta_get(&head.result.meta, META_PUT_ID);
 	if (put_id && strcmp(put_id, mixed.put_id) == 0)
 		err = finish(&mixed, head.result.etag);
+	else if (moved && (!err || err == -ENOENT))
+		err = finish(&mixed, NULL);
 	os_request_free_result(&head);
 	mixed_free(&mixed);
 	return err && err != -ENOENT ? err : 1;

@@ -531,12 +531,17 @@ static int go_on_taking_back(struct tree_run *run)
 	return err;
 }
 
+bool tree_copy_has_moved(const char *note)
+{
+	return strncmp(note, note_newest, sizeof(note_newest) - 1) == 0;
+}
+
 /* Is it the note of a run that goes on deleting? */
 static bool read_note(struct tree_copy *copy, const char *note)
 {
 	char *end;
 
-	if (strncmp(note, note_newest, sizeof(note_newest) - 1) != 0)
+	if (!tree_copy_has_moved(note))
 		return false;
 	copy->newest = strtoll(note + sizeof(note_newest) - 1, &end, 10);
 	if (strncmp(end, note_kept, sizeof(note_kept) - 1) != 0)

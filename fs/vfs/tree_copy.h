@@ -48,5 +48,7 @@ struct tree_copy {
 int tree_copy_run(struct tree_copy *copy, char *message, size_t message_size);
 /* After a failed run: what a later run with this note has to do. */
 void tree_copy_note(const struct tree_copy *copy, char note[TREE_NOTE_MAX]);
+/* A note of TREE_MOVED. */
+bool tree_copy_has_moved(const char *note);
 
 #endif

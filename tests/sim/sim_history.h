@@ -29,7 +29,7 @@ enum sim_step_kind {
 	STEP_KINDS,
 };
 
-enum { STEPS_MAX = 80, STEP_HANDLES = 2, INODES_MAX = 32 };
+enum { STEPS_MAX = 80, STEP_HANDLES = 2, INODES_MAX = 64 };
 
 struct sim_step {
 	enum sim_step_kind kind;

@@ -36,7 +36,7 @@ static void copy_single(struct uploader *uploader, const struct copy_job *job,
 		.deadline = env_after(uploader->env, DEADLINE_BULK),
 	};
 
-	env_s3(uploader->env, &request);
+	late_run(uploader, &request);
 	upload_outcome_from(outcome, &request.result);
 	os_request_free_result(&request);
 }
@@ -185,11 +185,13 @@ static void make_marker(struct uploader *uploader, const struct copy_job *job,
 
 void copy_run(struct uploader *uploader, const struct copy_job *job, struct upload_outcome *outcome)
 {
-	bool in_parts = job->size > uploader->env->sizes->copy_max ||
-			deletion_wants_parts(uploader, job->target, job->size);
+	bool in_parts;
 
 	for (int i = 0; i < COPIES_MAX; i++) {
 		memset(outcome, 0, sizeof(*outcome));
+		in_parts = job->size > uploader->env->sizes->copy_max ||
+			   (job->size > 0 &&
+			    late_meets_copy(uploader, job->target, job->source_etag));
 		if (in_parts)
 			copy_large(uploader, job, outcome);
 		else

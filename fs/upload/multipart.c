@@ -432,7 +432,7 @@ void multipart_complete(struct multipart *multipart, size_t count, struct os_con
 		parts[i].number = (unsigned)i + 1;
 		memcpy(parts[i].etag, multipart->parts[i].etag, OS_ETAG_MAX);
 	}
-	err = env_s3(multipart->uploader->env, &request);
+	err = late_run(multipart->uploader, &request);
 	upload_outcome_from(outcome, &request.result);
 	/* A retry of a Complete that took effect finds the upload gone: as good as a lost reply. */
 	*ambiguous = request.result.ambiguous || err == -ENOENT;

@@ -145,7 +145,7 @@ static void put(struct uploader *uploader, const struct upload_job *job,
 	struct os_meta own = OS_META_INIT;
 
 	if (upload_add_tags(uploader, job->key, &request.headers, &own, outcome) == 0) {
-		env_s3(uploader->env, &request);
+		late_run(uploader, &request);
 		upload_outcome_from(outcome, &request.result);
 		*ambiguous = request.result.ambiguous;
 		os_request_free_result(&request);
@@ -168,7 +168,7 @@ static bool attempt(struct uploader *uploader, struct upload_job *job, const str
 		    struct upload_outcome *outcome, bool look_first)
 {
 	bool single = job->body.len <= uploader->env->sizes->put_max &&
-		      !deletion_wants_parts(uploader, job->key, job->body.len);
+		      (job->body.len == 0 || !late_meets_body(uploader, job->key, &job->body));
 	bool ambiguous = false;
 	enum remote_state state = REMOTE_BASE;
 

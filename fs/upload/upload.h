@@ -11,7 +11,7 @@
 
 #include "fs/cache/snapshot.h"
 #include "fs/env.h"
-#include "fs/upload/deletion.h"
+#include "fs/upload/late.h"
 #include "fs/upload/plan.h"
 
 /* What the server does with conditional requests; found out by upload_probe. */
@@ -37,7 +37,7 @@ struct uploader {
 	uint64_t next_intent, reserved_intents;
 	struct list uploads; /* struct multipart.link: those that this process works on */
 	unsigned cleaning;   /* fibers of orphan.h that have not ended what they were started for */
-	struct late_deletion late[LATE_DELETIONS]; /* of deletion.h: a ring */
+	struct late_request late[LATE_REQUESTS]; /* of late.h: a ring */
 	unsigned late_next;
 };
 

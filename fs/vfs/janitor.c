@@ -56,7 +56,7 @@ static int remove_attempt(struct vfs *vfs, const char *key, const char *put_id,
 		return 0;
 	if (vfs->uploader.can.delete)
 		remove.condition.if_match = head->etag;
-	err = deletion_run(&vfs->uploader, &remove);
+	err = late_run(&vfs->uploader, &remove);
 	if (!err)
 		log_info("%s: %s came late and was removed: its file has another name or none",
 			 vfs->config.volume, key);

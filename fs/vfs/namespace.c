@@ -297,7 +297,7 @@ static int delete_object(struct inode *inode)
 	request.key = key;
 	if (vfs->uploader.can.delete &&inode->etag && !inode->directory)
 		request.condition.if_match = inode->etag;
-	err = deletion_run(&vfs->uploader, &request);
+	err = late_run(&vfs->uploader, &request);
 	if (err && request.result.ambiguous)
 		err = key_is_gone(vfs, key) ? 0 : err;
 	if (err == -ENOENT)

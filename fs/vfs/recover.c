@@ -73,7 +73,7 @@ int rename_delete_version(struct vfs *vfs, const char *key, const char *ids)
 	put_id = err ? NULL : os_meta_get(&head.result.meta, META_PUT_ID);
 	if (!err && strcmp(head.result.etag, etag) == 0 &&
 	    (!line_end || is_moved_version(put_id ? put_id : "", line_end + 1)))
-		err = deletion_run(&vfs->uploader, &delete);
+		err = late_run(&vfs->uploader, &delete);
 	os_request_free_result(&delete);
 	os_request_free_result(&head);
 	return err == -ESTALE || err == -ENOENT ? 0 : err;

@@ -103,7 +103,7 @@ static int delete_source(struct rename *rename, const char *etag)
 
 	if (rename->vfs->uploader.can.delete &&etag[0])
 		request.condition.if_match = etag;
-	err = deletion_run(&rename->vfs->uploader, &request);
+	err = late_run(&rename->vfs->uploader, &request);
 	if (err == -ESTALE || err == -ENOENT)
 		err = 0;
 	if (err)
@@ -162,7 +162,7 @@ static void take_back(struct rename *rename, const char *etag, const char *put_i
 
 	if (rename->vfs->uploader.can.delete)
 		request.condition.if_match = etag;
-	if (deletion_run(&rename->vfs->uploader, &request))
+	if (late_run(&rename->vfs->uploader, &request))
 		janitor_watch(rename->vfs, rename->target_key, put_id);
 	os_request_free_result(&request);
 }

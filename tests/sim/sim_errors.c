@@ -124,13 +124,18 @@ static void add_state(struct possible *possible, const struct sim_state *state)
 static void follow(struct run *run, int index, int err)
 {
 	static struct possible before;
+	unsigned inodes = run->history->inodes, most = inodes;
 
 	before = run->possible;
 	run->possible.count = 0;
 	for (int i = 0; i < before.count; i++) {
 		struct sim_state applied = before.states[i];
-		bool can = sim_step_apply(run->history, &applied, index);
+		bool can;
 
+		run->history->inodes = inodes; /* each is a world of its own */
+		can = sim_step_apply(run->history, &applied, index);
+		if (most < run->history->inodes)
+			most = run->history->inodes;
 		if (can)
 			add_state(&run->possible, &applied);
 		/* The source of a rename that went through may stay until S3 lets it go. */
@@ -152,6 +157,7 @@ static void follow(struct run *run, int index, int err)
 		if (err)
 			add_state(&run->possible, &before.states[i]);
 	}
+	run->history->inodes = most;
 	if (run->possible.count == 0)
 		say_of_step(run, index, "succeeded, and should not");
 }

@@ -145,6 +145,8 @@ static void what_is_written_again_differs_for_a_late_deletion(struct core_world 
 	assert_null(strchr(objstore_memory_find(world->memory, "f")->etag, '-'));
 	objstore_memory_fail(world->memory, OS_DELETE, 1, -ETIMEDOUT, FAULT_AFTER);
 	assert_int_equal(core_unlink(world->node, "f"), 0);
+	assert_int_equal(core_put(world->node, "f", "another"), 0);
+	assert_null(strchr(objstore_memory_find(world->memory, "f")->etag, '-'));
 	assert_int_equal(core_put(world->node, "f", "the same"), 0);
 	core_assert_object(world, "f", "the same");
 	assert_non_null(strchr(objstore_memory_find(world->memory, "f")->etag, '-'));

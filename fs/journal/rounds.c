@@ -39,11 +39,15 @@ static struct record *take_batch(struct journal *journal, uint64_t *last)
 	return first;
 }
 
-/* Lock held. */
+/* Lock held. Who wants more than is committed has got his answer when the disk is full; others
+ * still wait for less. */
 static bool sync_is_due(const struct journal *journal)
 {
-	return journal->durable_wanted > atomic_load(&journal->durable) &&
-	       journal->durable_wanted <= atomic_load(&journal->committed);
+	uint64_t wanted = journal->durable_wanted, committed = atomic_load(&journal->committed);
+
+	if (atomic_load(&journal->stuck) && wanted > committed)
+		wanted = committed;
+	return wanted > atomic_load(&journal->durable) && wanted <= committed;
 }
 
 struct round { /* what one turn has to do */

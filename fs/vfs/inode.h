@@ -352,8 +352,8 @@ struct janitor_key {
 enum { JANITOR_KEYS_MAX = 2 };
 void janitor_replace(struct vfs *vfs, uint64_t id, const struct janitor_key keys[], size_t count);
 int janitor_look(struct vfs *vfs, const struct journal_intent *intent);
-/* What is in the way at the key of a new file: true if it was a failed attempt that is watched, and
- * is gone now. In a fiber. */
+/* What is in the way at the key of a new file: true if it was a failed attempt that is watched, or
+ * what a rename has not been able to delete yet, and is gone now. In a fiber. */
 bool janitor_clear(struct vfs *vfs, const char *key);
 /* Looks again and again, at most some minutes, until look says 1; then the intent goes. True: found
  * is taken over. */

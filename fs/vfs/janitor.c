@@ -90,12 +90,32 @@ static bool is_watched(const struct vfs *vfs, const char *key, const char *put_i
 	return false;
 }
 
+/* What a rename has copied away and could not delete yet; the caller frees it. */
+static struct found_intent *left_behind(const struct vfs *vfs, const char *key)
+{
+	LIST_FOREACH (node, &vfs->watches) {
+		const struct watch *watch = container_of(node, struct watch, link);
+		const struct journal_intent *intent = &watch->found->intent;
+
+		if (intent->kind == INTENT_RENAME_FILE && !intent->target[0] &&
+		    strcmp(intent->source, key) == 0)
+			return found_intent_new(intent);
+	}
+	return NULL;
+}
+
 bool janitor_clear(struct vfs *vfs, const char *key)
 {
 	struct os_request head = {.op = OS_HEAD, .key = key, .urgent = true};
+	struct found_intent *left = left_behind(vfs, key);
 	const char *put_id;
 	bool cleared = false;
 
+	if (left) {
+		cleared = rename_finish(vfs, &left->intent) == 1;
+		found_intent_free(left);
+		return cleared;
+	}
 	if (!is_watched(vfs, key, NULL))
 		return false;
 	if (env_s3(vfs->env, &head) == 0) {

@@ -136,6 +136,8 @@ static void follow(struct run *run, int index, int err)
 		can = sim_step_apply(run->history, &applied, index);
 		if (most < run->history->inodes)
 			most = run->history->inodes;
+		if (err && run->history->steps[index].kind == STEP_OPEN)
+			applied.open[run->history->steps[index].handle] = 0;
 		if (can)
 			add_state(&run->possible, &applied);
 		/* The source of a rename that went through may stay until S3 lets it go. */

@@ -124,11 +124,15 @@ uint64_t change_journal(struct inode *inode)
 int change_confirm(struct inode *inode)
 {
 	struct journal *journal = inode->vfs->env->journal;
+	uint64_t settled = inode->settled_sequence;
+	int err;
 
 	if (!inode->was_owed || ((inode->dirty | inode->dirty_frozen) & NODE_DIRTY_DATA))
 		return 0;
-	inode->was_owed = false;
-	return journal_wait(journal, inode->settled_sequence, JOURNAL_DURABLE);
+	err = journal_wait(journal, settled, JOURNAL_DURABLE);
+	if (!err && inode->settled_sequence == settled)
+		inode->was_owed = false;
+	return err;
 }
 
 int change_wait(struct inode *inode, uint64_t sequence)

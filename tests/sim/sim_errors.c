@@ -121,6 +121,17 @@ static void add_state(struct possible *possible, const struct sim_state *state)
 		possible->states[possible->count++] = *state;
 }
 
+/* What has another name as well is another file there. */
+static void keep_beside(struct run *run, struct sim_state *state, const struct sim_state *before,
+			int path)
+{
+	struct sim_entry *entry = &state->tree.entries[path];
+
+	*entry = before->tree.entries[path];
+	if (entry->kind == SIM_FILE)
+		entry->inode = sim_history_new_inode(run->history);
+}
+
 static void follow(struct run *run, int index, int err)
 {
 	static struct possible before;
@@ -134,8 +145,6 @@ static void follow(struct run *run, int index, int err)
 
 		run->history->inodes = inodes; /* each is a world of its own */
 		can = sim_step_apply(run->history, &applied, index);
-		if (most < run->history->inodes)
-			most = run->history->inodes;
 		if (err && run->history->steps[index].kind == STEP_OPEN)
 			applied.open[run->history->steps[index].handle] = 0;
 		if (can)
@@ -147,7 +156,7 @@ static void follow(struct run *run, int index, int err)
 
 			for (int p = 0; p < SIM_PATHS; p++)
 				if (p == source || sim_path_is_below(p, source))
-					applied.tree.entries[p] = before.states[i].tree.entries[p];
+					keep_beside(run, &applied, &before.states[i], p);
 			add_state(&run->possible, &applied);
 		}
 		/* A new file that nobody has written or closed may be lost. */
@@ -158,6 +167,8 @@ static void follow(struct run *run, int index, int err)
 			before.states[i].open[run->history->steps[index].handle] = 0;
 		if (err)
 			add_state(&run->possible, &before.states[i]);
+		if (most < run->history->inodes)
+			most = run->history->inodes;
 	}
 	run->history->inodes = most;
 	if (run->possible.count == 0)

@@ -15,8 +15,10 @@
 #include "common/log.h"
 #include "fs/vfs/inode.h"
 
-/* Seconds between the looks; servers give a request up long before the last. */
+/* Seconds between the looks; servers give a request up long before the last. The last is repeated
+ * while S3 is away: for a day. */
 static const unsigned pauses[] = {1, 2, 5, 15, 60, 300};
+enum { LOOKS_MAX = 288 };
 
 /* For as long as they look. */
 #define HAUNTED (400 * NSEC_PER_SEC)
@@ -146,15 +148,17 @@ static void watch_key(void *argument)
 {
 	struct watch *watch = argument;
 	struct vfs *vfs = watch->vfs;
-	size_t count = sizeof(pauses) / sizeof(pauses[0]);
+	size_t count = sizeof(pauses) / sizeof(pauses[0]), next = 0;
 	int found = 0;
 
-	for (size_t i = 0; i < count && found <= 0; i++) {
-		fiber_sleep_until(env_after(vfs->env, pauses[i] * NSEC_PER_SEC), WAIT_PLAIN);
+	for (int i = 0; i < LOOKS_MAX && next < count && found <= 0; i++) {
+		fiber_sleep_until(env_after(vfs->env, pauses[next] * NSEC_PER_SEC), WAIT_PLAIN);
 		found = watch->after && journal_wait(vfs->env->journal, watch->after,
 						     JOURNAL_DURABLE)
 				? -EAGAIN /* full, for now */
 				: watch->look(vfs, &watch->found->intent);
+		if (found >= 0 || next + 1 < count)
+			next++;
 	}
 	if (found >= 0)
 		journal_drop_intent(vfs->env->journal, watch->found->intent.id);

@@ -355,8 +355,8 @@ int janitor_look(struct vfs *vfs, const struct journal_intent *intent);
 /* What is in the way at the key of a new file: true if it was a failed attempt that is watched, or
  * what a rename has not been able to delete yet, and is gone now. In a fiber. */
 bool janitor_clear(struct vfs *vfs, const char *key);
-/* Looks again and again, some minutes after S3 answers, until look says 1; then the intent goes. True: found
- * is taken over. */
+/* Looks again and again, for some minutes in which S3 answers, until look says 1; then the intent
+ * goes. True: found is taken over. */
 struct found_intent;
 bool janitor_follow(struct vfs *vfs, struct found_intent *found,
 		    int (*look)(struct vfs *vfs, const struct journal_intent *intent));

@@ -337,7 +337,8 @@ static void say_where(int number)
 	const char *what = number == SIGVTALRM ? "FAILED: it spins" : "FAILED: the program";
 	ssize_t written = write(STDOUT_FILENO, what, strlen(what));
 
-	written = write(STDOUT_FILENO, where, strlen(where));
+	if (written > 0)
+		written = write(STDOUT_FILENO, where, strlen(where));
 	(void)written;
 	signal(number, SIG_DFL);
 	raise(number);

@@ -16,9 +16,9 @@
 #include "fs/vfs/inode.h"
 
 /* Seconds between the looks; servers give a request up long before the last. The last is repeated
- * while S3 is away: for a day. */
+ * while S3 is away, for two hours; then it is left to the next mount. */
 static const unsigned pauses[] = {1, 2, 5, 15, 60, 300};
-enum { LOOKS_MAX = 288 };
+enum { LOOKS_MAX = 5 + 24 };
 
 /* For as long as they look. */
 #define HAUNTED (400 * NSEC_PER_SEC)

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -230,6 +231,7 @@ def main():
     args = arguments()
     if os.geteuid() != 0:
         sys.exit("bench: mounting, dropping caches and loop devices need root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))  # what it mounted goes as well
     namespaces = processes.net_namespaces()
     disk = Disk(args.plain_disk, args.disk_size)
     try:

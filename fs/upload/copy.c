@@ -185,13 +185,11 @@ static void make_marker(struct uploader *uploader, const struct copy_job *job,
 
 void copy_run(struct uploader *uploader, const struct copy_job *job, struct upload_outcome *outcome)
 {
-	bool in_parts;
+	bool in_parts = job->size > uploader->env->sizes->copy_max ||
+			(job->size > 0 && late_meets_copy(uploader, job->target, job->source_etag));
 
 	for (int i = 0; i < COPIES_MAX; i++) {
 		memset(outcome, 0, sizeof(*outcome));
-		in_parts = job->size > uploader->env->sizes->copy_max ||
-			   (job->size > 0 &&
-			    late_meets_copy(uploader, job->target, job->source_etag));
 		if (in_parts)
 			copy_large(uploader, job, outcome);
 		else

@@ -8,9 +8,6 @@
 #include "common/s3/digest.h"
 #include "fs/upload/upload.h"
 
-/* Servers give a request up long before. */
-#define LATE (400 * NSEC_PER_SEC)
-
 enum { READ_SIZE = 64 << 10 };
 
 int late_run(struct uploader *uploader, struct os_request *request)
@@ -24,7 +21,7 @@ int late_run(struct uploader *uploader, struct os_request *request)
 	late = &uploader->late[uploader->late_next++ % LATE_REQUESTS];
 	snprintf(late->key, sizeof(late->key), "%s", request->key);
 	snprintf(late->etag, sizeof(late->etag), "%s", etag);
-	late->until = env_after(uploader->env, LATE);
+	late->until = env_after(uploader->env, LATE_LIFE);
 	return err;
 }
 

@@ -22,6 +22,9 @@ struct uploader;
 
 enum { LATE_REQUESTS = 64 };
 
+/* Servers give a request up long before. */
+#define LATE_LIFE (400 * NSEC_PER_SEC)
+
 struct late_request {
 	char key[OS_KEY_MAX + 1], etag[OS_ETAG_MAX];
 	uint64_t until;

@@ -168,7 +168,8 @@ static int end_page(struct uploader *uploader, const struct os_result *page, con
 	return count;
 }
 
-int orphan_find(struct uploader *uploader, const char *key, int64_t since)
+/* Once. Returns how many there were, or an error as os_result. */
+static int find(struct uploader *uploader, const char *key, int64_t since)
 {
 	struct os_request list = {.op = OS_MPU_LIST, .prefix = key};
 	char *token = NULL;
@@ -191,7 +192,7 @@ static void keep_looking(void *argument)
 
 	for (size_t i = 0; i < count && !is_hopeless(found); i++) {
 		fiber_sleep_until(env_after(env, find_pauses[i] * NSEC_PER_SEC), WAIT_PLAIN);
-		found = orphan_find(orphan->uploader, orphan->key, orphan->since);
+		found = find(orphan->uploader, orphan->key, orphan->since);
 		/* What has been looked for once keeps nobody from unmounting. */
 		if (found >= 0 && orphan->counted) {
 			orphan->counted = false;

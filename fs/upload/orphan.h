@@ -28,12 +28,9 @@ void orphan_abort_later(struct uploader *uploader, const char *key, const char *
 /* A CreateMultipartUpload whose reply was lost may have made an upload whose id nobody has heard.
  * Aborts those of exactly this key that began since then (wall clock here; the server's may differ)
  * and no later than such a request lives, that have no parts and that no one here works on. One of
- * another node that fits by chance begins again there (NoSuchUpload). In a fiber. Returns how
- * many there were, or an error as os_result. */
-int orphan_find(struct uploader *uploader, const char *key, int64_t since);
-/* The same, in a fiber of its own, at once and for some minutes: the server may carry the request
- * out late, and one that was found may be that of another such request. intent says so in the
- * journal, and is dropped in the end. */
+ * another node that fits by chance begins again there (NoSuchUpload). In a fiber of its own, at
+ * once and for some minutes: the server may carry the request out late, and one that was found may
+ * be that of another such request. intent says so in the journal, and is dropped in the end. */
 void orphan_find_later(struct uploader *uploader, const char *key, int64_t since, uint64_t intent);
 
 #endif

@@ -140,8 +140,7 @@ static int move_tree(struct mixed *mixed, struct tree_copy *tree)
 static void delete_later(const struct mixed *mixed, const struct inode *file)
 {
 	struct journal *journal = mixed->vfs->env->journal;
-	const char *put_id = os_meta_get(&file->meta, META_PUT_ID);
-	char ids[3 * PUT_ID_LEN + OS_ETAG_MAX + 2];
+	char ids[RENAME_IDS_MAX];
 	struct journal_intent intent = {.id = mixed->intent,
 					.kind = INTENT_RENAME_FILE,
 					.source = mixed->file,
@@ -149,8 +148,7 @@ static void delete_later(const struct mixed *mixed, const struct inode *file)
 					.etag = ids};
 	struct found_intent *found;
 
-	snprintf(ids, sizeof(ids), "%s%s\n%.32s\n%s", mixed->put_id, mixed->etag,
-		 put_id ? put_id : "", file->put_id);
+	rename_ids(file, mixed->put_id, mixed->etag, ids);
 	found = found_intent_new(&intent);
 	journal_wait(journal, journal_put_intent(journal, &intent), JOURNAL_COMMITTED);
 	if (found && !janitor_follow(mixed->vfs, found, rename_finish))

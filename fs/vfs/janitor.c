@@ -20,9 +20,6 @@
 static const unsigned pauses[] = {1, 2, 5, 15, 60, 300};
 enum { LOOKS_MAX = 5 + 24 };
 
-/* For as long as they look. */
-#define HAUNTED (400 * NSEC_PER_SEC)
-
 /* At once; a cache full of files that a crash left needs no more watching than this. */
 enum { WATCHES_MAX = 256 };
 
@@ -202,7 +199,7 @@ void janitor_expect(struct inode *inode)
 	       map_next(inode->directory->children, &position, NULL, NULL, &child))
 		janitor_expect(child);
 	if ((!inode->haunted_at && !inode->resolve_first) ||
-	    (inode->haunted_at && env_now(vfs->env) > inode->haunted_at + HAUNTED) ||
+	    (inode->haunted_at && env_now(vfs->env) > inode->haunted_at + LATE_LIFE) ||
 	    inode_key(inode, &key))
 		return;
 	janitor_watch(vfs, key, inode->put_id);

@@ -95,6 +95,15 @@ int rename_put_intent(struct rename *rename, enum journal_intent_kind kind, cons
 	return err;
 }
 
+void rename_ids(const struct inode *source, const char *put_id, const char *etag,
+		char ids[RENAME_IDS_MAX])
+{
+	const char *source_put_id = os_meta_get(&source->meta, META_PUT_ID);
+
+	snprintf(ids, RENAME_IDS_MAX, "%s%s\n%.32s\n%s", put_id, etag,
+		 source_put_id ? source_put_id : "", source->put_id);
+}
+
 /* The version that was copied; a newer one is somebody's work, and stays under the old name. */
 static int delete_source(struct rename *rename, const char *etag)
 {
@@ -248,14 +257,12 @@ static int copy_file(struct rename *rename)
 			       .replace_meta = true,
 			       .meta = &description.meta,
 			       .headers = &description.headers};
-	char put_id[PUT_ID_LEN + 1], ids[3 * PUT_ID_LEN + OS_ETAG_MAX + 2];
-	const char *source_put_id = os_meta_get(&source->meta, META_PUT_ID);
+	char put_id[PUT_ID_LEN + 1], ids[RENAME_IDS_MAX];
 	uint64_t intent;
 	int err;
 
 	env_put_id(vfs->env, put_id);
-	snprintf(ids, sizeof(ids), "%s%s\n%.32s\n%s", put_id, job.source_etag,
-		 source_put_id ? source_put_id : "", source->put_id);
+	rename_ids(source, put_id, job.source_etag, ids);
 	job.target_etag = target && target->etag ? target->etag : "";
 	err = describe(rename, put_id, &description);
 	if (!err)

@@ -33,6 +33,11 @@ int rename_check_keys(const struct rename *rename);
 /* Waits for the record of its new name. A journal that has failed for good will not have it: then
  * the inode goes nowhere until the next mount. */
 int rename_await_record(struct inode *inode, uint64_t sequence);
+/* What INTENT_RENAME_FILE knows the versions by: the copy's put-id, the source's ETag, its put-id
+ * and one of its file. */
+enum { RENAME_IDS_MAX = 3 * PUT_ID_LEN + OS_ETAG_MAX + 2 };
+void rename_ids(const struct inode *source, const char *put_id, const char *etag,
+		char ids[RENAME_IDS_MAX]);
 /* rename_exchange.c; target is there */
 int rename_exchange(struct rename *rename);
 int rename_exchange_mixed(struct rename *rename); /* one of them is a directory */

@@ -51,6 +51,7 @@ int content_create(struct cache *cache, uint64_t size, void *owner, struct conte
 		return err;
 	}
 	content->size = content->base_len = size;
+	content->original = true;
 	*out = content;
 	return 0;
 }

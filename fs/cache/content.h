@@ -34,6 +34,7 @@ struct content {
 	struct blob *retired; /* what content_reset replaced: a committed row may still name it */
 	uint64_t size;
 	uint64_t base_len; /* how much of the origin is still part of the file, from its start */
+	bool original;	   /* made for a version of this size, and never changed */
 	struct extent_set valid, changed;
 	struct extent_set inflight; /* being fetched */
 	struct list fetches;
@@ -92,7 +93,8 @@ void content_touch(struct content *content); /* most recently used */
 void content_idle(struct content *content);
 
 /* Up to len bytes at offset, fewer only at the end of the file. window may be NULL. In a fiber.
- * Errors: -ESTALE the origin is gone or replaced, errnos of os_result, -EINTR, -ETIMEDOUT. */
+ * Errors: -ESTALE the origin is gone, replaced or not of that size, errnos of os_result, -EINTR,
+ * -ETIMEDOUT. */
 ssize_t content_read(struct content *content, const struct content_origin *origin,
 		     struct read_window *window, void *data, size_t len, uint64_t offset);
 /* The origin is gone for good: what of the file is not here reads as zeros from now on, and there

@@ -56,6 +56,7 @@ int content_write(struct content *content, const void *data, size_t len, uint64_
 	if (len == 0)
 		return 0;
 	content->pins++;
+	content->original = false;
 	content_stop_fetches(content, offset, end);
 	if (offset < content->size || !content_is_complete(content))
 		content->epoch++;
@@ -88,6 +89,7 @@ int content_zero(struct content *content, uint64_t start, uint64_t end)
 	int err;
 
 	content->pins++;
+	content->original = false;
 	content_stop_fetches(content, start, end);
 	if (end > content->size) /* cut while this waited */
 		end = content->size;
@@ -153,6 +155,7 @@ int content_resize(struct content *content, uint64_t size)
 	int err = 0;
 
 	content->pins++;
+	content->original = false;
 	if (size < old || !content_is_complete(content))
 		content->epoch++;
 	if (size < old)
@@ -201,6 +204,7 @@ int content_reset(struct content *content)
 	int err;
 
 	content->pins++;
+	content->original = false;
 	content_stop_fetches(content, 0, UINT64_MAX);
 	content->pins--;
 	err = blob_create(content->cache->env, cache_new_file_id(content->cache), &fresh);

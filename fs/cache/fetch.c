@@ -78,12 +78,31 @@ static int fetch_write(void *context, const void *data, size_t len, uint64_t off
 	return 0;
 }
 
+/* Where LIST or HEAD told the ETag of one version and the size of another, as versitygw does while
+ * an object is being replaced: cut off or filled up with zeros it would be the file. */
+static bool has_other_size(const struct fetch *fetch)
+{
+	return fetch->request.result.err == 0 && fetch->content->original &&
+	       fetch->content->size != fetch->request.result.size;
+}
+
+static void take_back(struct content *content)
+{
+	content->epoch++;
+	extent_set_free(&content->valid);
+	content_account(content);
+	content->failures++;
+	content->failure = -ESTALE;
+}
+
 static void fetch_done(struct os_request *request)
 {
 	struct fetch *fetch = request->user;
 	struct content *content = fetch->content;
 
 	mark_progress(fetch);
+	if (has_other_size(fetch))
+		take_back(content);
 	if (request->result.err && request->result.err != -ECANCELED) {
 		content->failures++;
 		/* Ranges lie within the version: some servers look at them before If-Match. */

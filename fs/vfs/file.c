@@ -292,6 +292,17 @@ static bool may_write(const struct vfs_handle *handle, uint64_t offset)
 	return offset == VFS_AT_END || !is_outdated(handle);
 }
 
+/* An append is not about any version: it goes to the end of the one that is there. */
+static int begin_write(struct inode *inode, bool append)
+{
+	int err = change_begin(inode, NODE_DIRTY_DATA);
+
+	if (err == -ESTALE && append && !inode_is_local(inode) && inode->parent &&
+	    remote_refresh(inode) == 0)
+		err = change_begin(inode, NODE_DIRTY_DATA);
+	return err;
+}
+
 /* Into the data file. *offset becomes where it went, *start from where on the file is new. */
 static int place(struct vfs_handle *handle, const void *data, size_t len, uint64_t *offset,
 		 uint64_t *start)
@@ -307,7 +318,7 @@ static int place(struct vfs_handle *handle, const void *data, size_t len, uint64
 	if (!err)
 		err = drop_capability(inode);
 	if (!err)
-		err = change_begin(inode, NODE_DIRTY_DATA);
+		err = begin_write(inode, *offset == VFS_AT_END);
 	if (!err && !may_write(handle, *offset))
 		err = -ESTALE; /* replaced while the rest of it came here */
 	if (err)

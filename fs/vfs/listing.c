@@ -67,6 +67,11 @@ static void confirm_file(struct listing *listing, struct inode *child, const str
 			child->confirmed_at = listing->started;
 		return;
 	}
+	/* Who has it open goes on with what HEAD said. */
+	if (child->opens > 0) {
+		child->confirmed_at = 0;
+		return;
+	}
 	if (child->content)
 		inode_drop_content(child);
 	child->version++;
@@ -426,6 +431,12 @@ static void ask_attributes(struct inode *inode)
 	objstore_submit(vfs->env->store, &ask->request);
 }
 
+/* No listing has shown another version since. */
+static bool is_told(const struct inode *inode)
+{
+	return inode->attributes_known && (inode->directory || inode->confirmed_at > 0);
+}
+
 void listing_prefetch(struct inode *inode, size_t from, size_t count)
 {
 	struct directory *directory = inode->directory;
@@ -433,8 +444,7 @@ void listing_prefetch(struct inode *inode, size_t from, size_t count)
 	for (size_t i = from; i < directory->order_count && count > 0; i++, count--) {
 		struct inode *child = directory->order[i];
 
-		if (child && !child->attributes_known && !child->attributes_asked &&
-		    !inode_is_local(child))
+		if (child && !is_told(child) && !child->attributes_asked && !inode_is_local(child))
 			ask_attributes(child);
 	}
 }
@@ -449,7 +459,7 @@ int listing_await_attributes(struct inode *inode)
 		if (err)
 			return err;
 	}
-	return inode->attributes_known || inode_is_local(inode) ? 0 : remote_refresh(inode);
+	return is_told(inode) || inode_is_local(inode) ? 0 : remote_refresh(inode);
 }
 
 int listing_is_empty(struct inode *inode)

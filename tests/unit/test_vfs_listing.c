@@ -142,6 +142,46 @@ static void what_others_do_shows_after_the_attribute_time(struct core_world *wor
 	core_assert_file(world->node, "comes", "1");
 }
 
+/* versitygw replaces ETag and bytes one after the other: in between it tells the ETag of the new
+ * version with the size of the old one. */
+static void a_listing_that_mixes_two_versions_takes_nothing_from_an_append(struct core_world *world)
+{
+	struct memory_object *object;
+	struct vfs_handle *handle;
+
+	objstore_memory_put(world->memory, "f", "one,", NULL);
+	assert_int_equal(core_open(world->node, "f", O_WRONLY | O_APPEND, &handle), 0);
+	objstore_memory_put(world->memory, "f", "one,two,", NULL);
+	core_sleep(world, 5 * NSEC_PER_SEC);
+	object = memory_bucket_find(&world->memory->bucket, "f");
+	object->size = 4;
+	assert_string_equal(core_list(world->node, ""), "f ");
+	object->size = 8;
+	assert_int_equal(core_write(handle, "six,", VFS_AT_END), 0);
+	assert_int_equal(core_close(world->node, handle), 0);
+	core_assert_object(world, "f", "one,two,six,");
+}
+
+/* What LIST says of a file that is open is asked for once more before it is shown. */
+static void a_file_that_is_open_shows_what_others_have_put_there(struct core_world *world)
+{
+	struct vfs_handle *handle;
+	struct stat stat;
+	char data[16];
+
+	objstore_memory_put(world->memory, "f", "one,", NULL);
+	assert_int_equal(core_open(world->node, "f", O_RDONLY, &handle), 0);
+	assert_int_equal(vfs_read(handle, data, sizeof(data), 0), 4);
+	objstore_memory_put(world->memory, "f", "one,two,", NULL);
+	core_sleep(world, 5 * NSEC_PER_SEC);
+	core_zero(world->node);
+	assert_string_equal(core_list(world->node, ""), "f ");
+	assert_int_equal(core_stat(world->node, "f", &stat), 0);
+	assert_int_equal(stat.st_size, 8);
+	assert_int_equal(core_requests(world->node), 2);
+	core_release_handle(world->node, handle);
+}
+
 static void a_directory_of_others_may_become_a_file(struct core_world *world)
 {
 	objstore_memory_put(world->memory, "type/below", "1", NULL);
@@ -357,6 +397,8 @@ int main(void)
 		CORE_TEST(a_file_renamed_while_a_listing_is_under_way_has_one_name),
 		CORE_TEST(a_file_changed_while_a_listing_is_under_way_keeps_its_bytes),
 		CORE_TEST(what_others_do_shows_after_the_attribute_time),
+		CORE_TEST(a_listing_that_mixes_two_versions_takes_nothing_from_an_append),
+		CORE_TEST(a_file_that_is_open_shows_what_others_have_put_there),
 		CORE_TEST(a_directory_of_others_may_become_a_file),
 		CORE_TEST(new_attributes_of_others_show_after_the_attribute_time),
 		CORE_TEST(an_outage_removes_no_name),

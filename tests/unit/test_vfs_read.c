@@ -146,6 +146,30 @@ static void a_range_that_is_not_there_means_another_version(struct core_world *w
 	assert_int_equal(vfs_read(handle, data, sizeof(data), 15 * MIB), -ESTALE);
 }
 
+/* As versitygw answers while an object is being replaced: the new ETag, and the old size. */
+static void a_version_of_another_size_than_was_told_is_not_cut_off(struct core_world *world)
+{
+	struct vfs_handle *handle;
+	struct memory_object *object;
+	char data[16];
+
+	objstore_memory_put(world->memory, "f", "one,two,", NULL);
+	object = memory_bucket_find(&world->memory->bucket, "f");
+	object->size = 4;
+	handle = open_file(world->node, "f", O_RDWR);
+	object->size = 8;
+	assert_int_equal(vfs_read(handle, data, sizeof(data), 0), 8);
+	assert_memory_equal(data, "one,two,", 8);
+	core_release_handle(world->node, handle);
+	object->size = 4;
+	core_sleep(world, 5 * NSEC_PER_SEC);
+	handle = open_file(world->node, "f", O_RDWR);
+	object->size = 8;
+	assert_int_equal(core_write(handle, "six,", 4), -ESTALE);
+	core_release_handle(world->node, handle);
+	core_assert_file(world->node, "f", "one,two,");
+}
+
 static void a_reader_never_sees_two_versions_mixed(struct core_world *world)
 {
 	struct vfs_handle *handle;
@@ -336,6 +360,7 @@ int main(void)
 		CORE_TEST(many_readers_of_one_file_share_its_requests),
 		CORE_TEST(reads_end_at_the_end),
 		CORE_TEST(a_range_that_is_not_there_means_another_version),
+		CORE_TEST(a_version_of_another_size_than_was_told_is_not_cut_off),
 		CORE_TEST(a_reader_never_sees_two_versions_mixed),
 		CORE_TEST(a_reader_that_has_seen_nothing_yet_gets_the_new_version),
 		CORE_TEST(a_file_that_others_remove_is_stale_for_its_readers),

@@ -297,6 +297,9 @@ static void judge(struct run *run)
 	}
 	if (run->verdict.ok && !best.ok)
 		run->verdict = best;
+	/* What S3 did by itself shows when the listing before it is not fresh any more. */
+	if (run->fault == FAULT_REQUEST_LATE)
+		sim_sleep(run->world, 2 * NSEC_PER_SEC);
 	err = run->verdict.ok ? sim_play_look(run->node, &seen, &arena) : 0;
 	if (err)
 		sim_verdict_say(&run->verdict, strerror(-err));

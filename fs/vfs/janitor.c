@@ -40,8 +40,8 @@ static bool is_at_home(struct vfs *vfs, const char *key, const char *put_id)
 	return inode && put_id_is_kin(inode->put_id, put_id);
 }
 
-/* What HEAD has found at the key goes if it is that attempt, or one before it. -ENOENT: it is at
- * home. */
+/* What HEAD has found at the key goes if it is that attempt, or one before it. 1: it has gone; 0: it
+ * is at home, or somebody else's, whose end the attempt may still outwait. */
 static int remove_attempt(struct vfs *vfs, const char *key, const char *put_id,
 			  const struct os_result *head)
 {
@@ -49,9 +49,8 @@ static int remove_attempt(struct vfs *vfs, const char *key, const char *put_id,
 	const char *found = os_meta_get(&head->meta, META_PUT_ID);
 	int err;
 
-	if (is_at_home(vfs, key, put_id))
-		return -ENOENT;
-	if (!found || !put_id_is_kin(found, put_id) || put_id_order(found, put_id) > 0)
+	if (is_at_home(vfs, key, put_id) || !found || !put_id_is_kin(found, put_id) ||
+	    put_id_order(found, put_id) > 0)
 		return 0;
 	if (vfs->uploader.can.delete)
 		remove.condition.if_match = head->etag;
@@ -60,10 +59,10 @@ static int remove_attempt(struct vfs *vfs, const char *key, const char *put_id,
 		log_info("%s: %s came late and was removed: its file has another name or none",
 			 vfs->config.volume, key);
 	os_request_free_result(&remove);
-	return err;
+	return err ? err : 1;
 }
 
-/* 1: it was there and is gone now, or somebody else's is there; 0: nothing is there (yet). */
+/* 1: it was there and is gone now; 0: it is not there (yet). */
 int janitor_look(struct vfs *vfs, const struct journal_intent *intent)
 {
 	struct os_request head = {.op = OS_HEAD, .key = intent->source};
@@ -72,7 +71,7 @@ int janitor_look(struct vfs *vfs, const struct journal_intent *intent)
 	if (!err)
 		err = remove_attempt(vfs, intent->source, intent->etag, &head.result);
 	os_request_free_result(&head);
-	return err == 0 ? 1 : err == -ENOENT ? 0 : err;
+	return err == -ENOENT ? 0 : err;
 }
 
 /* An attempt on that key which counts as failed; put_id NULL: any. */
@@ -120,7 +119,7 @@ bool janitor_clear(struct vfs *vfs, const char *key)
 	if (env_s3(vfs->env, &head) == 0) {
 		put_id = os_meta_get(&head.result.meta, META_PUT_ID);
 		cleared = put_id && is_watched(vfs, key, put_id) &&
-			  remove_attempt(vfs, key, put_id, &head.result) == 0;
+			  remove_attempt(vfs, key, put_id, &head.result) == 1;
 	}
 	os_request_free_result(&head);
 	return cleared;

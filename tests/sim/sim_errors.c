@@ -294,6 +294,8 @@ static void judge(struct run *run)
 	for (int i = 0; i < run->possible.count && !best.ok; i++) {
 		take_unknown(run, &run->possible.states[i].tree, &bucket);
 		best = sim_check_same(&bucket, &run->possible.states[i].tree);
+		if (run->options->verbose && !best.ok)
+			printf("  not the state %d of %d: %s\n", i + 1, run->possible.count, best.text);
 	}
 	if (run->verdict.ok && !best.ok)
 		run->verdict = best;

@@ -192,10 +192,29 @@ static void settle_reloaded(struct inode *inode)
 	publish_release(inode);
 }
 
+static void become_dirty(struct inode *inode, unsigned what)
+{
+	struct vfs *vfs = inode->vfs;
+
+	inode->serves |= inode->persisted && !inode->directory &&
+			 !((inode->dirty | inode->dirty_frozen) & NODE_DIRTY_DATA);
+	if (!inode_is_dirty(inode)) {
+		put_id_next(vfs->env, inode->put_id);
+		inode->dirty_since = (uint64_t)executor_wall(vfs->env->executor);
+		list_append(&vfs->dirty, &inode->dirty_link);
+		inode->due = DEADLINE_NONE;
+		inode->retries = 0;
+		inode->stream_failed = false;
+		inode_get(inode);
+		inode->kept_at = env_now(vfs->env);
+	}
+	inode->dirty |= what;
+	change_journal(inode);
+}
+
 int change_begin(struct inode *inode, unsigned what)
 {
 	struct vfs *vfs = inode->vfs;
-	bool serves; /* what the journal says: the data file is S3's version */
 	int err = 0;
 
 	if (vfs->config.read_only)
@@ -218,29 +237,18 @@ int change_begin(struct inode *inode, unsigned what)
 	 * published must have a generation to wait for. */
 	if ((inode->dirty & what) != what)
 		inode->generation++;
-	if (((inode->dirty | inode->dirty_frozen) & what) == what) {
+	if (((inode->dirty | inode->dirty_frozen) & what) == what)
 		inode->dirty |= what;
-		return 0;
-	}
-	serves = inode->persisted && !inode->directory &&
-		 !((inode->dirty | inode->dirty_frozen) & NODE_DIRTY_DATA);
-	if (!inode_is_dirty(inode)) {
-		put_id_next(vfs->env, inode->put_id);
-		inode->dirty_since = (uint64_t)executor_wall(vfs->env->executor);
-		list_append(&vfs->dirty, &inode->dirty_link);
-		inode->due = DEADLINE_NONE;
-		inode->retries = 0;
-		inode->stream_failed = false;
-		inode_get(inode);
-		inode->kept_at = env_now(vfs->env);
-	}
-	inode->dirty |= what;
-	change_journal(inode);
-	if (!serves)
+	else
+		become_dirty(inode, what);
+	if (!inode->serves)
 		return 0;
 	/* That is taken back before a byte changes. */
 	err = change_wait(inode, inode->dirty_sequence);
-	return err ? err : change_begin(inode, what);
+	if (err)
+		return err;
+	inode->serves = false;
+	return change_begin(inode, what);
 }
 
 void change_note(struct inode *inode, unsigned what)

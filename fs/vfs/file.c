@@ -162,7 +162,8 @@ int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
 		err = -EROFS;
 	if (!err)
 		err = file_revalidate(inode, caller.pid);
-	if (!err && (flags & O_TRUNC) && inode_size(inode) > 0)
+	/* Of what is dirty the journal may not know yet that it is empty: that may have failed. */
+	if (!err && (flags & O_TRUNC) && (inode_size(inode) > 0 || inode_is_dirty(inode)))
 		err = file_truncate(inode, 0);
 	if (!err) {
 		*keep_cache = inode->opened_version == inode->version;

@@ -134,11 +134,12 @@ struct inode {
 	bool suspect;	/* a sync failed: what its data file holds is not known (NODE_SUSPECT) */
 	bool misplaced; /* its new name was not recorded: the next mount has the old one */
 	bool resolve_first; /* a former attempt's fate is unknown: HEAD decides before the next */
-	uint64_t dirty_sequence;   /* of the journal: the record that makes writes survive */
-	uint64_t dirty_since;	   /* wall */
-	bool persisted;		   /* has a row in the journal */
-	bool row_complete;	   /* which says that the data file holds everything */
-	bool was_owed;		   /* a row that owes data may be durable; */
+	uint64_t dirty_sequence; /* of the journal: the record that makes writes survive */
+	uint64_t dirty_since;	 /* wall */
+	bool persisted;		 /* has a row in the journal */
+	bool serves;	   /* a committed row may still say that the data file is S3's version */
+	bool row_complete; /* which says that the data file holds everything */
+	bool was_owed;	   /* a row that owes data may be durable; */
 	uint64_t settled_sequence; /* the newest record of it; the one that ends that, when clean */
 	bool unnamed;		   /* made without a name, which it may still get */
 	bool later;		   /* NODE_LATER of the row that it comes from */

@@ -40,8 +40,8 @@ static bool is_at_home(struct vfs *vfs, const char *key, const char *put_id)
 	return inode && put_id_is_kin(inode->put_id, put_id);
 }
 
-/* What HEAD has found at the key goes if it is that attempt, or one before it. 1: it has gone; 0: it
- * is at home, or somebody else's, whose end the attempt may still outwait. */
+/* What HEAD has found at the key goes if it is that attempt, or one before it. 1: it has gone; 0:
+ * it is at home, or somebody else's, whose end the attempt may still outwait. */
 static int remove_attempt(struct vfs *vfs, const char *key, const char *put_id,
 			  const struct os_result *head)
 {

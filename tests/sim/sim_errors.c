@@ -295,7 +295,8 @@ static void judge(struct run *run)
 		take_unknown(run, &run->possible.states[i].tree, &bucket);
 		best = sim_check_same(&bucket, &run->possible.states[i].tree);
 		if (run->options->verbose && !best.ok)
-			printf("  not the state %d of %d: %s\n", i + 1, run->possible.count, best.text);
+			printf("  not the state %d of %d: %s\n", i + 1, run->possible.count,
+			       best.text);
 	}
 	if (run->verdict.ok && !best.ok)
 		run->verdict = best;

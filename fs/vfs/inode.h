@@ -137,6 +137,7 @@ struct inode {
 	uint64_t dirty_sequence; /* of the journal: the record that makes writes survive */
 	uint64_t dirty_since;	 /* wall */
 	bool persisted;		 /* has a row in the journal */
+	bool may_vanish;	 /* its deletion was not answered, and may still be carried out */
 	bool serves;	   /* a committed row may still say that the data file is S3's version */
 	bool row_complete; /* which says that the data file holds everything */
 	bool was_owed;	   /* a row that owes data may be durable; */

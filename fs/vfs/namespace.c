@@ -304,12 +304,13 @@ static int delete_object(struct inode *inode)
 		err = 0;
 	if (err && err != -ESTALE)
 		vfs_report(vfs, inode, err, request.result.message);
+	inode->may_vanish |= err && request.result.ambiguous;
 	os_request_free_result(&request);
 	free(key);
 	return err;
 }
 
-/* Another name in the directory that S3 has. What is only here does not keep it. */
+/* Another name in the directory that S3 has, and will have. What is only here does not keep it. */
 static bool has_other_key(const struct inode *parent, const struct inode *leaving)
 {
 	size_t position = 0;
@@ -318,7 +319,7 @@ static bool has_other_key(const struct inode *parent, const struct inode *leavin
 	while (map_next(parent->directory->children, &position, NULL, NULL, &value)) {
 		const struct inode *child = value;
 
-		if (child != leaving && child->remote != REMOTE_ABSENT)
+		if (child != leaving && child->remote != REMOTE_ABSENT && !child->may_vanish)
 			return true;
 	}
 	return false;

@@ -117,6 +117,7 @@ static int delete_source(struct rename *rename, const char *etag)
 		err = 0;
 	if (err)
 		vfs_report(rename->vfs, rename->source, err, request.result.message);
+	rename->source->may_vanish |= err && request.result.ambiguous;
 	os_request_free_result(&request);
 	return err;
 }

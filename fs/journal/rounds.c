@@ -129,8 +129,10 @@ static int make_durable(struct journal *journal)
 	uint64_t committed = atomic_load(&journal->committed);
 	int err = store_sync(journal->store);
 
+	/* What a sync could not write is lost, also where only room was missing: that is not what a
+	 * full journal is, which goes on when there is room. */
 	if (err)
-		return err;
+		return err == -ENOSPC || err == -EDQUOT ? -EIO : err;
 	atomic_store(&journal->durable, committed);
 	journal_wake_for(journal, true);
 	return 0;

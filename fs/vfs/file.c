@@ -148,6 +148,12 @@ int file_revalidate(struct inode *inode, int32_t pid)
 	return remote_refresh(inode);
 }
 
+/* Where a change has failed the journal may not know that the file is empty. */
+static bool is_known_empty(const struct inode *inode)
+{
+	return inode_size(inode) == 0 && !inode_is_dirty(inode) && !inode->vfs->write_stopped;
+}
+
 int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
 	     struct vfs_handle **out, bool *keep_cache)
 {
@@ -162,8 +168,7 @@ int vfs_open(struct vfs *vfs, struct vfs_caller caller, uint64_t ino, int flags,
 		err = -EROFS;
 	if (!err)
 		err = file_revalidate(inode, caller.pid);
-	/* Of what is dirty the journal may not know yet that it is empty: that may have failed. */
-	if (!err && (flags & O_TRUNC) && (inode_size(inode) > 0 || inode_is_dirty(inode)))
+	if (!err && (flags & O_TRUNC) && !is_known_empty(inode))
 		err = file_truncate(inode, 0);
 	if (!err) {
 		*keep_cache = inode->opened_version == inode->version;

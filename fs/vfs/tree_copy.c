@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/log.h"
+#include "fs/vfs/tree_identity.h"
 #include "fs/vfs/tree_keys.h"
 
 enum {
@@ -38,6 +39,7 @@ struct item { /* one per source */
 	enum fate fate;
 	bool tried; /* a copy was asked for */
 	char *etag; /* of the copy */
+	char *over; /* of what the copy replaces; NULL: there is nothing */
 };
 
 struct tree_run {
@@ -74,35 +76,6 @@ static void refresh(struct os_entry *entry, const struct os_result *result)
 	entry->last_modified = result->last_modified;
 }
 
-/* A source that has no put-id of its own: its ETag is as good, as no other version has it. */
-static int add_put_id(struct os_meta *meta, const char *etag)
-{
-	char text[OS_ETAG_MAX];
-	size_t len;
-
-	if (os_meta_get(meta, META_PUT_ID))
-		return 0;
-	etag += strspn(etag, "\"");
-	len = strcspn(etag, "\"");
-	snprintf(text, sizeof(text), "%.*s", (int)len, etag);
-	return os_meta_set(meta, META_PUT_ID, text);
-}
-
-static bool is_copy(const struct os_result *source, const struct os_result *target)
-{
-	struct os_meta expected = OS_META_INIT;
-	bool same;
-
-	if (source->size != target->size)
-		return false;
-	if (strcmp(source->etag, target->etag) == 0)
-		return true;
-	same = os_meta_copy(&expected, &source->meta) == 0 &&
-	       add_put_id(&expected, source->etag) == 0 && os_meta_equal(&expected, &target->meta);
-	os_meta_free(&expected);
-	return same;
-}
-
 /* Asks for both objects. Returns whether the item's fate is decided; not when there is no target.
  */
 static bool compare(struct tree_run *run, struct item *item, const char *target)
@@ -122,7 +95,7 @@ static bool compare(struct tree_run *run, struct item *item, const char *target)
 	} else {
 		refresh(source, &from.result);
 		decided = to_err == 0;
-		if (decided && is_copy(&from.result, &to.result)) {
+		if (decided && tree_is_copy(&from.result, &to.result)) {
 			item->fate = item->tried ? FATE_MADE : FATE_THERE;
 			item->etag = string_copy(to.result.etag);
 		} else if (decided) {
@@ -212,7 +185,7 @@ static bool identify(struct tree_run *run, struct item *item, struct copy_job *j
 	job->headers = &head->result.headers;
 	if (os_meta_get(&head->result.meta, META_PUT_ID))
 		return true;
-	err = add_put_id(&head->result.meta, source->etag);
+	err = tree_add_put_id(&head->result.meta, source->etag);
 	if (err) {
 		fail(run, err, "copy of", source->key, "out of memory");
 		return false;
@@ -235,7 +208,7 @@ static bool try_copy(struct tree_run *run, struct item *item, const char *target
 			       .target = target,
 			       .size = source->size,
 			       .source_etag = source->etag,
-			       .target_etag = ""};
+			       .target_etag = item->over ? item->over : ""};
 	struct os_meta own = OS_META_INIT;
 	bool go = identify(run, item, &job, &head), asked = go && job.headers;
 
@@ -266,9 +239,30 @@ static bool try_copy(struct tree_run *run, struct item *item, const char *target
 	return true;
 }
 
+/* The object of the empty directory that this one is to replace may be there: a crash has left it,
+ * or it was made again. It has no bytes either, but is not the copy. */
+static void look_at_marker(struct tree_run *run, struct item *item, const char *target)
+{
+	struct os_entry *source = source_of(run, item);
+	struct os_request from = {.op = OS_HEAD, .key = source->key};
+	struct os_request to = {.op = OS_HEAD, .key = target};
+
+	if (source->key[run->sources.prefix_len] || source->size > 0 ||
+	    tree_keys_find(&run->targets, "") == TREE_KEYS_NONE)
+		return;
+	if (env_s3(run->env, &from) == 0 && env_s3(run->env, &to) == 0 && to.result.size == 0 &&
+	    !tree_is_copied_marker(&from.result, &to.result)) {
+		refresh(source, &from.result);
+		item->over = string_copy(to.result.etag);
+	}
+	os_request_free_result(&from);
+	os_request_free_result(&to);
+}
+
 static void move_key(struct tree_run *run, struct item *item, const char *target)
 {
-	if (compare_listed(run, item, target) || run->err)
+	look_at_marker(run, item, target);
+	if (!item->over && (compare_listed(run, item, target) || run->err))
 		return;
 	for (int i = 0; i < ATTEMPTS_MAX; i++) {
 		if (try_copy(run, item, target))
@@ -294,7 +288,8 @@ static void judge_source(struct tree_run *run, struct item *item, const char *ta
 /* For a run that goes on taking back: which of them are copies? */
 static void judge_target(struct tree_run *run, struct item *item, const char *target)
 {
-	if (compare_listed(run, item, target) && item->fate == FATE_THERE)
+	look_at_marker(run, item, target);
+	if (!item->over && compare_listed(run, item, target) && item->fate == FATE_THERE)
 		item->fate = FATE_MADE;
 }
 
@@ -568,8 +563,10 @@ int tree_copy_run(struct tree_copy *copy, char *message, size_t message_size)
 		err = go_on_deleting(&run);
 	else if (!err)
 		err = move(&run);
-	for (size_t i = 0; i < run.sources.count && run.items; i++)
+	for (size_t i = 0; i < run.sources.count && run.items; i++) {
 		free(run.items[i].etag);
+		free(run.items[i].over);
+	}
 	free(run.items);
 	tree_keys_free(&run.sources);
 	tree_keys_free(&run.targets);

@@ -246,12 +246,19 @@ static void look_at_marker(struct tree_run *run, struct item *item, const char *
 	struct os_entry *source = source_of(run, item);
 	struct os_request from = {.op = OS_HEAD, .key = source->key};
 	struct os_request to = {.op = OS_HEAD, .key = target};
+	int err;
 
 	if (source->key[run->sources.prefix_len] || source->size > 0 ||
 	    tree_keys_find(&run->targets, "") == TREE_KEYS_NONE)
 		return;
-	if (env_s3(run->env, &from) == 0 && env_s3(run->env, &to) == 0 && to.result.size == 0 &&
-	    !tree_is_copied_marker(&from.result, &to.result)) {
+	err = env_s3(run->env, &from);
+	if (!err)
+		err = env_s3(run->env, &to);
+	if (err && err != -ENOENT) {
+		fail(run, err, "HEAD of", target,
+		     from.result.err ? from.result.message : to.result.message);
+	} else if (!err && to.result.size == 0 &&
+		   !tree_is_copied_marker(&from.result, &to.result)) {
 		refresh(source, &from.result);
 		item->over = string_copy(to.result.etag);
 	}
@@ -262,7 +269,7 @@ static void look_at_marker(struct tree_run *run, struct item *item, const char *
 static void move_key(struct tree_run *run, struct item *item, const char *target)
 {
 	look_at_marker(run, item, target);
-	if (!item->over && (compare_listed(run, item, target) || run->err))
+	if (run->err || (!item->over && (compare_listed(run, item, target) || run->err)))
 		return;
 	for (int i = 0; i < ATTEMPTS_MAX; i++) {
 		if (try_copy(run, item, target))
@@ -289,7 +296,8 @@ static void judge_source(struct tree_run *run, struct item *item, const char *ta
 static void judge_target(struct tree_run *run, struct item *item, const char *target)
 {
 	look_at_marker(run, item, target);
-	if (!item->over && compare_listed(run, item, target) && item->fate == FATE_THERE)
+	if (!run->err && !item->over && compare_listed(run, item, target) &&
+	    item->fate == FATE_THERE)
 		item->fate = FATE_MADE;
 }
 

@@ -101,8 +101,8 @@ static bool goes_on_after_exchange(const struct sim_history *history)
 }
 
 /* A copy over another file that S3 makes late, when somebody has gone on with the source, leaves
- * both: its conditions cannot tell, and no tree says that. */
-static bool goes_on_after_replacing(const struct sim_history *history)
+ * both: its conditions cannot tell, and no tree says that. either: or with the other. */
+static bool goes_on_after_replacing(const struct sim_history *history, bool either)
 {
 	for (int i = 0; i < history->count; i++) {
 		const struct sim_step *step = &history->steps[i], *later;
@@ -112,7 +112,8 @@ static bool goes_on_after_replacing(const struct sim_history *history)
 			continue;
 		for (int j = i + 1; j < history->count; j++) {
 			later = &history->steps[j];
-			if (later->path == step->path || later->other == step->path)
+			if (later->path == step->path || later->other == step->path ||
+			    (either && later->path == step->other))
 				return true;
 		}
 	}
@@ -136,10 +137,17 @@ static void fail(struct sim_world *world, const struct arguments *arguments,
 			if (fault >= FAULT_REQUEST_REFUSED && fault != FAULT_MEMORY && lasting &&
 			    goes_on_after_exchange(history))
 				continue;
+			/* While every answer is lost nobody can say whether the file has been
+			 * replaced. Who goes on with the names then may find both; pairs do not get
+			 * that far. */
+			if ((fault == FAULT_REQUEST_DENIED || fault == FAULT_REPLY_LOST) &&
+			    lasting && arguments->random && goes_on_after_replacing(history, true))
+				continue;
 			/* DeleteObjects has no conditions: what it does late under a name that a
 			 * directory got back cannot be told from what is wanted. */
 			if (fault == FAULT_REQUEST_LATE &&
-			    (moved_directories(history) > 1 || goes_on_after_replacing(history)))
+			    (moved_directories(history) > 1 ||
+			     goes_on_after_replacing(history, false)))
 				continue;
 			sim_errors(world, history, options, (enum sim_fault)fault, lasting,
 				   arguments->nth, counts);

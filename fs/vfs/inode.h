@@ -265,8 +265,12 @@ uint64_t inode_orphan(struct inode *inode);
 /* A directory that exists only by what is below it would vanish with the last of it, which is about
  * to go: it gets a marker first. Its names must be entered. */
 int keep_directory(struct inode *parent, const struct inode *leaving);
+/* It has an object of its own when this returns 0. */
+int directory_mark(struct inode *directory);
 /* Takes the name away, in S3 first. */
 int name_remove(struct inode *inode);
+/* The same where something else is about to take its object's place. */
+int name_give_way(struct inode *inode);
 /* xattr.c: of what the attributes say, when they change; change_begin came before */
 bool xattr_grants_capability(const struct inode *inode);
 void xattr_drop_capability(struct inode *inode);

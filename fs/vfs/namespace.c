@@ -325,18 +325,22 @@ static bool has_other_key(const struct inode *parent, const struct inode *leavin
 	return false;
 }
 
-int keep_directory(struct inode *parent, const struct inode *leaving)
+int directory_mark(struct inode *directory)
 {
 	int err;
 
-	if (parent->remote != REMOTE_IMPLIED || parent == parent->vfs->root ||
-	    has_other_key(parent, leaving))
+	if (directory->remote != REMOTE_IMPLIED || directory == directory->vfs->root)
 		return 0;
-	err = change_begin(parent, NODE_DIRTY_DATA);
+	err = change_begin(directory, NODE_DIRTY_DATA);
 	if (err)
 		return err;
-	change_note(parent, NODE_DIRTY_DATA);
-	return publish_wait(parent, env_after(parent->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
+	change_note(directory, NODE_DIRTY_DATA);
+	return publish_wait(directory, env_after(directory->vfs->env, PUBLISH_WAIT), WAIT_PLAIN);
+}
+
+int keep_directory(struct inode *parent, const struct inode *leaving)
+{
+	return has_other_key(parent, leaving) ? 0 : directory_mark(parent);
 }
 
 /* The file is readable for those who have it open, also where its bytes are not here yet. */
@@ -370,8 +374,8 @@ uint64_t inode_orphan(struct inode *inode)
 	return change_journal(inode); /* NODE_UNLINKED: a crash must not bring it back */
 }
 
-/* The publication of inode is ours while this runs. */
-static int remove_object(struct inode *inode, struct inode *parent)
+/* The publication of inode is ours while this runs. object: in S3 as well. */
+static int remove_object(struct inode *inode, struct inode *parent, bool object)
 {
 	struct upload_outcome outcome = {0};
 	int err = 0;
@@ -382,7 +386,8 @@ static int remove_object(struct inode *inode, struct inode *parent)
 		err = publish_resolve(inode, &outcome);
 	/* An ETag without an object of ours is of what a new file was moved over. What others have
 	 * put in the place of ours stays. */
-	if (!err && !inode->conflicted && (inode->remote == REMOTE_PRESENT || inode->etag)) {
+	if (!err && object && !inode->conflicted &&
+	    (inode->remote == REMOTE_PRESENT || inode->etag)) {
 		err = inode_keep_for_readers(inode);
 		if (!err)
 			err = keep_directory(parent, inode);
@@ -398,7 +403,7 @@ static int remove_object(struct inode *inode, struct inode *parent)
 	return err;
 }
 
-int name_remove(struct inode *inode)
+static int take_name_away(struct inode *inode, bool object)
 {
 	struct vfs *vfs = inode->vfs;
 	struct inode *parent;
@@ -414,7 +419,7 @@ int name_remove(struct inode *inode)
 	inode_enter(parent);
 	publish_acquire(inode);
 	in_bucket = inode->remote == REMOTE_PRESENT || inode->resolve_first;
-	err = remove_object(inode, parent);
+	err = remove_object(inode, parent, object);
 	if (!err) {
 		janitor_expect(inode);
 		inode_unlink(inode);
@@ -445,6 +450,16 @@ int name_remove(struct inode *inode)
 	 * after a power loss. */
 	return in_bucket ? journal_wait(vfs->env->journal, owed, JOURNAL_DURABLE)
 			 : change_wait(inode, owed);
+}
+
+int name_remove(struct inode *inode)
+{
+	return take_name_away(inode, true);
+}
+
+int name_give_way(struct inode *inode)
+{
+	return take_name_away(inode, false);
 }
 
 int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)

@@ -117,20 +117,22 @@ static void report(struct rename *rename, int err, const struct tree_copy *copy,
 }
 
 /* An empty directory gives way. Only once the intent is written: else a crash would leave neither.
- */
+ * Its object stays until that of the other one is copied over it: a deletion could come late. */
 static int remove_target(struct rename *rename)
 {
 	int err = listing_is_empty(rename->target);
 
 	if (err <= 0)
 		return err < 0 ? err : -ENOTEMPTY;
-	return name_remove(rename->target);
+	return name_give_way(rename->target);
 }
 
 /* The rename came to nothing: the directory that gave way is made again, in S3 once that is there.
+ * etag: of its object, if that is still there, perhaps with the attributes of the other one; or "".
  */
-static void restore_target(struct rename *rename, const struct inode *replaced)
+static void restore_target(struct rename *rename, const struct inode *replaced, const char *etag)
 {
+	unsigned owed = etag[0] ? NODE_DIRTY_ATTR : NODE_DIRTY_DATA;
 	struct inode *made;
 
 	if (inode_child(rename->to, rename->new_name))
@@ -140,14 +142,15 @@ static void restore_target(struct rename *rename, const struct inode *replaced)
 		return;
 	made->attributes = replaced->attributes;
 	made->attributes_known = true;
-	made->remote = REMOTE_ABSENT;
+	made->remote = etag[0] ? REMOTE_PRESENT : REMOTE_ABSENT;
+	inode_set_etag(made, etag[0] ? etag : NULL);
 	made->changed = ++rename->vfs->change;
 	made->directory->listed_at = env_now(rename->vfs->env);
 	if (os_meta_copy(&made->meta, &replaced->meta) == 0 &&
 	    os_meta_set(&made->meta, META_PUT_ID, NULL) == 0 &&
 	    inode_link(made, rename->to, rename->new_name) == 0) {
-		if (change_begin(made, NODE_DIRTY_DATA) == 0) {
-			change_note(made, NODE_DIRTY_DATA);
+		if (change_begin(made, owed) == 0) {
+			change_note(made, owed);
 			publish_soon(made, 0);
 		} else { /* neither the journal nor S3 would know of the name */
 			inode_unlink(made);
@@ -214,7 +217,7 @@ static int move_tree(struct rename *rename)
 		journal_wait(vfs->env->journal, journal_drop_intent(vfs->env->journal, intent),
 			     JOURNAL_DURABLE);
 	if (err && replaced)
-		restore_target(rename, replaced);
+		restore_target(rename, replaced, copy.replaced);
 	return err ? err : moved;
 }
 
@@ -260,8 +263,10 @@ void rename_thaw(struct inode *directory)
 
 int rename_directory(struct rename *rename)
 {
-	int err = rename_freeze(rename->source);
+	int err = rename->target ? directory_mark(rename->source) : 0;
 
+	if (!err)
+		err = rename_freeze(rename->source);
 	if (err)
 		return err;
 	err = rename_check_keys(rename);

@@ -1,7 +1,6 @@
 #include "fs/vfs/tree_copy.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "common/log.h"
 #include "fs/vfs/tree_identity.h"
 #include "fs/vfs/tree_keys.h"
+#include "fs/vfs/tree_note.h"
 
 enum {
 	COPY_WIDTH = 32,
@@ -20,9 +20,6 @@ enum {
 /* How long deletions are tried again while the directory cannot be changed. */
 #define PATIENCE    (60 * NSEC_PER_SEC)
 #define PAUSE_FIRST (NSEC_PER_SEC / 2)
-
-static const char note_take_back[] = "take back";
-static const char note_newest[] = "delete newest=", note_kept[] = " kept=";
 
 enum fate {
 	FATE_OPEN,    /* not known, or nothing was made */
@@ -95,9 +92,12 @@ static bool compare(struct tree_run *run, struct item *item, const char *target)
 	} else {
 		refresh(source, &from.result);
 		decided = to_err == 0;
-		if (decided && tree_is_copy(&from.result, &to.result)) {
+		if (decided && (item->over ? tree_is_copied_marker(&from.result, &to.result)
+					   : tree_is_copy(&from.result, &to.result))) {
 			item->fate = item->tried ? FATE_MADE : FATE_THERE;
 			item->etag = string_copy(to.result.etag);
+		} else if (decided && item->over && strcmp(item->over, to.result.etag) == 0) {
+			decided = false; /* not replaced yet */
 		} else if (decided) {
 			item->fate = FATE_FOREIGN;
 		}
@@ -261,6 +261,7 @@ static void look_at_marker(struct tree_run *run, struct item *item, const char *
 		   !tree_is_copied_marker(&from.result, &to.result)) {
 		refresh(source, &from.result);
 		item->over = string_copy(to.result.etag);
+		memcpy(run->copy->replaced, to.result.etag, OS_ETAG_MAX);
 	}
 	os_request_free_result(&from);
 	os_request_free_result(&to);
@@ -386,6 +387,9 @@ static bool is_target_ours(struct tree_run *run, const struct os_entry *entry)
 	struct item *item = index == TREE_KEYS_NONE ? NULL : &run->items[index];
 
 	if (!item || (item->fate == FATE_OPEN && !item->tried))
+		return false;
+	/* The directory was there before. */
+	if (run->copy->replaced[0] && !entry->key[run->targets.prefix_len])
 		return false;
 	/* A reply was lost, and then it could not be found out what had happened. */
 	if (item->fate == FATE_OPEN && !compare(run, item, entry->key))
@@ -534,40 +538,21 @@ static int go_on_taking_back(struct tree_run *run)
 	return err;
 }
 
-bool tree_copy_has_moved(const char *note)
-{
-	return strncmp(note, note_newest, sizeof(note_newest) - 1) == 0;
-}
-
-/* Is it the note of a run that goes on deleting? */
-static bool read_note(struct tree_copy *copy, const char *note)
-{
-	char *end;
-
-	if (!tree_copy_has_moved(note))
-		return false;
-	copy->newest = strtoll(note + sizeof(note_newest) - 1, &end, 10);
-	if (strncmp(end, note_kept, sizeof(note_kept) - 1) != 0)
-		return false;
-	copy->kept = strtoull(end + sizeof(note_kept) - 1, NULL, 10);
-	return true;
-}
-
 int tree_copy_run(struct tree_copy *copy, char *message, size_t message_size)
 {
 	struct tree_run run = {.copy = copy,
 			       .env = copy->uploader->env,
 			       .message = message,
 			       .message_size = message_size};
-	const char *note = copy->note ? copy->note : "";
+	enum tree_note_kind kind = tree_note_read(copy, copy->note ? copy->note : "");
 	int err;
 
 	wait_queue_init(&run.changed);
 	copy->state = TREE_AS_BEFORE;
 	err = load(&run);
-	if (!err && strcmp(note, note_take_back) == 0)
+	if (!err && kind == TREE_NOTE_TAKE_BACK)
 		err = go_on_taking_back(&run);
-	else if (!err && read_note(copy, note))
+	else if (!err && kind == TREE_NOTE_DELETE)
 		err = go_on_deleting(&run);
 	else if (!err)
 		err = move(&run);
@@ -579,14 +564,4 @@ int tree_copy_run(struct tree_copy *copy, char *message, size_t message_size)
 	tree_keys_free(&run.sources);
 	tree_keys_free(&run.targets);
 	return err;
-}
-
-void tree_copy_note(const struct tree_copy *copy, char note[TREE_NOTE_MAX])
-{
-	note[0] = '\0';
-	if (copy->state == TREE_BETWEEN)
-		snprintf(note, TREE_NOTE_MAX, "%s", note_take_back);
-	else if (copy->state == TREE_MOVED)
-		snprintf(note, TREE_NOTE_MAX, "%s%" PRId64 "%s%zu", note_newest, copy->newest,
-			 note_kept, copy->kept);
 }

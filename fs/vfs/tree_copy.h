@@ -40,6 +40,9 @@ struct tree_copy {
 	size_t kept; /* sources that stay, as their destination is somebody else's or they changed
 		      */
 	int64_t newest; /* Last-Modified of the newest source */
+	/* ETag of an empty directory's own object that the source's replaces; or "". It stays when
+	 * copies are taken back. */
+	char replaced[OS_ETAG_MAX];
 };
 
 /* 0: state is TREE_MOVED (of a run that takes back for its note: TREE_AS_BEFORE), nothing is owed.

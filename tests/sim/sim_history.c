@@ -205,7 +205,7 @@ static bool apply(struct sim_history *history, struct sim_state *state, int inde
 	case STEP_MKDIR:
 		if (entry->kind != SIM_ABSENT || !parent_exists(tree, step->path))
 			return false;
-		*entry = (struct sim_entry){SIM_DIRECTORY, 0, 0755, NULL};
+		*entry = (struct sim_entry){SIM_DIRECTORY, 0, 0750, NULL};
 		return true;
 	case STEP_RMDIR:
 		if (entry->kind != SIM_DIRECTORY || sim_tree_has_children(tree, step->path))

@@ -152,7 +152,7 @@ static int play_mkdir(struct sim_node *node, int path)
 	int err = vfs_path_parent(node->vfs, caller, sim_paths[path], &parent, &name);
 
 	if (!err)
-		err = vfs_make(node->vfs, caller, parent, name, S_IFDIR | 0755, 0, NULL, &made);
+		err = vfs_make(node->vfs, caller, parent, name, S_IFDIR | 0750, 0, NULL, &made);
 	if (!err)
 		vfs_forget(node->vfs, made.st_ino, 1);
 	return err;

@@ -128,6 +128,37 @@ static void a_disk_that_stays_full_does_not_hold_up_the_end(void **state)
 	world_remove(&world);
 }
 
+/* What a sync could not write is gone, and no room brings it back: nobody is to wait for that. */
+static void fail_sync(struct world *world)
+{
+	struct sqlite_shim *shim = world->user;
+	struct journal_node node = world_node(2, 0, "committed");
+	uint64_t sequence = journal_put_node(world->journal, &node);
+
+	world_wait(world, sequence);
+	atomic_store(&shim->sync_error, SHIM_FULL);
+	assert_int_equal(journal_wait(world->journal, sequence, JOURNAL_DURABLE), -EIO);
+	assert_int_equal(journal_error(world->journal), -EIO);
+	atomic_store(&shim->sync_error, 0);
+	node = world_node(3, 0, "refused");
+	sequence = journal_put_node(world->journal, &node);
+	assert_int_equal(journal_wait(world->journal, sequence, JOURNAL_COMMITTED), -EIO);
+}
+
+static void a_sync_that_lacks_room_has_failed_for_good(void **state)
+{
+	struct world world;
+
+	(void)state;
+	world_make(&world);
+	world.user = sqlite_shim_install();
+	assert_int_equal(world_open(&world, "volume"), 0);
+	world_run(&world, fail_sync);
+	world_close(&world, true);
+	sqlite_shim_install();
+	world_remove(&world);
+}
+
 /* What it needs to end what is under way has its blocks already, and takes none from others. */
 static void space_is_set_aside(void **state)
 {
@@ -150,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_disk_heals_and_loses_no_record),
 		cmocka_unit_test(a_disk_that_stays_full_does_not_hold_up_the_end),
+		cmocka_unit_test(a_sync_that_lacks_room_has_failed_for_good),
 		cmocka_unit_test(space_is_set_aside),
 	};
 

@@ -340,7 +340,9 @@ int directory_mark(struct inode *directory)
 
 int keep_directory(struct inode *parent, const struct inode *leaving)
 {
-	return has_other_key(parent, leaving) ? 0 : directory_mark(parent);
+	if (parent->remote != REMOTE_IMPLIED || has_other_key(parent, leaving))
+		return 0;
+	return directory_mark(parent);
 }
 
 /* The file is readable for those who have it open, also where its bytes are not here yet. */

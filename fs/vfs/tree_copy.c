@@ -245,18 +245,20 @@ static void look_at_marker(struct tree_run *run, struct item *item, const char *
 {
 	struct os_entry *source = source_of(run, item);
 	struct os_request from = {.op = OS_HEAD, .key = source->key};
-	struct os_request to = {.op = OS_HEAD, .key = target};
+	struct os_request to = {.op = OS_HEAD, .key = target}, *asked;
 	int err;
 
 	if (source->key[run->sources.prefix_len] || source->size > 0 ||
 	    tree_keys_find(&run->targets, "") == TREE_KEYS_NONE)
 		return;
-	err = env_s3(run->env, &from);
-	if (!err)
-		err = env_s3(run->env, &to);
+	asked = &from;
+	err = env_s3(run->env, asked);
+	if (!err) {
+		asked = &to;
+		err = env_s3(run->env, asked);
+	}
 	if (err && err != -ENOENT) {
-		fail(run, err, "HEAD of", target,
-		     from.result.err ? from.result.message : to.result.message);
+		fail(run, err, "HEAD of", asked->key, asked->result.message);
 	} else if (!err && to.result.size == 0 &&
 		   !tree_is_copied_marker(&from.result, &to.result)) {
 		refresh(source, &from.result);

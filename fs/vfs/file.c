@@ -101,8 +101,10 @@ int file_truncate(struct inode *inode, uint64_t size)
 	if (!err)
 		err = change_begin(inode, NODE_DIRTY_DATA);
 	if (err) {
-		if (emptied && !inode_is_local(inode))
+		if (emptied && !inode_is_local(inode)) {
 			inode_drop_content(inode);
+			inode->size = inode->remote_size; /* that content was empty */
+		}
 		return err;
 	}
 	old = inode->content->size;

@@ -4,6 +4,7 @@ A step is written down before it is made, its outcome after. A step that was ack
 that was under way when the mount died may have happened, and a write in part. `State` is what must be there;
 `outcomes` are the states that a manifest allows, of which the tree that is found must be one.
 """
+import contextlib
 import copy
 import json
 import os
@@ -230,7 +231,11 @@ def difference(expected, found):
 
 
 def observe(root, wanted):
-    """What the tree below a mount holds of the names that are wanted, read through the mount."""
+    """What the tree below a mount holds of the names that are wanted, read through the mount.
+
+    A name may vanish meanwhile, when the server carries out what a mount that was killed had asked for: then it is
+    not there, and whether that may be is the history's to say.
+    """
     found = {}
 
     def walk(directory, prefix):
@@ -245,7 +250,7 @@ def observe(root, wanted):
             elif stat.S_ISLNK(mode):
                 found[path] = ("link", None, os.fsencode(os.readlink(entry.path)))
             else:
-                with open(entry.path, "rb") as file:
+                with contextlib.suppress(FileNotFoundError), open(entry.path, "rb") as file:
                     found[path] = ("file", stat.S_IMODE(mode), file.read())
     walk(root, "")
     return found

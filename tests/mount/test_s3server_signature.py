@@ -180,7 +180,7 @@ def test_a_body_that_is_not_what_was_signed_is_refused(own, s3):
     ("x-amz-checksum-crc32", lambda data: zlib.crc32(data).to_bytes(4, "big"))])
 def test_digests_of_the_body_are_checked(own, name, digest):
     data = os.urandom(100001)
-    for body, status in ((data, 200), (data[:-1] + b"!", 400)):
+    for body, status in ((data, 200), (data[:-1] + bytes([data[-1] ^ 1]), 400)):
         headers = sign("PUT", "/bucket/sum", host(own), "UNSIGNED-PAYLOAD",
                        {name: base64.b64encode(digest(data)).decode()})[0]
         assert send(own, "PUT", "/bucket/sum", headers, body)[0] == status

@@ -263,6 +263,8 @@ static void look_at_marker(struct tree_run *run, struct item *item, const char *
 		   !tree_is_copied_marker(&from.result, &to.result)) {
 		refresh(source, &from.result);
 		item->over = string_copy(to.result.etag);
+		if (!item->over)
+			fail(run, -ENOMEM, "copy of", source->key, "out of memory");
 		memcpy(run->copy->replaced, to.result.etag, OS_ETAG_MAX);
 	}
 	os_request_free_result(&from);

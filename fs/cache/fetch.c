@@ -91,22 +91,23 @@ static void take_back(struct content *content)
 	content->epoch++;
 	extent_set_free(&content->valid);
 	content_account(content);
-	content->failures++;
-	content->failure = -ESTALE;
 }
 
 static void fetch_done(struct os_request *request)
 {
 	struct fetch *fetch = request->user;
 	struct content *content = fetch->content;
+	int err = request->result.err;
 
 	mark_progress(fetch);
-	if (has_other_size(fetch))
+	if (has_other_size(fetch)) {
 		take_back(content);
-	if (request->result.err && request->result.err != -ECANCELED) {
+		err = -ESTALE;
+	}
+	if (err && err != -ECANCELED) {
 		content->failures++;
 		/* Ranges lie within the version: some servers look at them before If-Match. */
-		content->failure = request->result.err == -ERANGE ? -ESTALE : request->result.err;
+		content->failure = err == -ERANGE ? -ESTALE : err;
 	}
 	/* Its range was added as one piece and may only have been merged: splitting it may lack
 	 * memory, and then nobody could ever fetch the rest. */

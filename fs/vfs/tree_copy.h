@@ -8,6 +8,8 @@
  * as well; a source is deleted only in the version that was copied. A copy is known again, also
  * after a crash, by its ETag, or, where copying changes that (multipart uploads, encryption by
  * KMS), by the metadata, which then must hold a put-id; a source without one gets one on the way.
+ * The directory's own object has no bytes, so that its metadata tells it; it is copied over that of
+ * an empty directory which is there.
  *
  * Idempotent: run again after a crash it finishes what was begun. Keys need not be names of files.
  * Threads: owner thread, in a fiber.

@@ -35,10 +35,12 @@ struct tree_copy {
 	 * something else. May be NULL. */
 	void (*copied)(void *context, const char *relative, const char *etag, const char *copy);
 	void *context;
-	const char *note; /* what tree_copy_note said of a former run; NULL or "": nothing */
-	bool take_back;	  /* copies are removed again when one fails */
+	const char *note;  /* what tree_copy_note said of a former run; NULL or "": nothing */
+	bool take_back;	   /* copies are removed again when one fails */
+	bool keep_sources; /* they are only copied */
 	/* told by tree_copy_run */
 	enum tree_state state;
+	bool ambiguous; /* a copy may be made late */
 	size_t kept; /* sources that stay, as their destination is somebody else's or they changed
 		      */
 	int64_t newest; /* Last-Modified of the newest source */

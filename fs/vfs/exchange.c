@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "fs/vfs/rename.h"
 
 enum { INTENT_TEXT_MAX = 2 * PUT_ID_LEN + 2 * OS_ETAG_MAX };
 #define PAUSE_FIRST (NSEC_PER_SEC / 2)
@@ -422,7 +423,7 @@ static void exchange_loaded(struct exchange *exchange)
 	if (other)
 		rebase(other, other_side->etag, exchange->new_other_etag, other_side->put_id);
 	if (one && other) {
-		inode_exchange(one, other);
+		rename_exchange_names(one, other);
 		return;
 	}
 	inode_get(alone);

@@ -12,6 +12,7 @@
 #include "fs/vfs/exchange.h"
 #include "fs/vfs/inode.h"
 #include "fs/vfs/tree_copy.h"
+#include "fs/vfs/tree_swap.h"
 
 enum { RECOVERED_LATER = 1 }; /* the intent stays, for who looks after it */
 
@@ -180,8 +181,9 @@ static int recover_tree(struct vfs *vfs, const struct journal_intent *intent)
 
 static int recover_exchange(struct vfs *vfs, const struct journal_intent *intent)
 {
-	int settled = exchange_is_mixed(intent) ? exchange_finish_mixed(vfs, intent)
-						: exchange_finish(vfs, intent);
+	int settled = tree_swap_is(intent)	  ? tree_swap_finish(vfs, intent)
+		      : exchange_is_mixed(intent) ? exchange_finish_mixed(vfs, intent)
+						  : exchange_finish(vfs, intent);
 
 	return settled < 0 ? settled : 0;
 }

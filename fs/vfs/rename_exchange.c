@@ -1,7 +1,7 @@
 /* rename_exchange.c — two names change places (RENAME_EXCHANGE). Part of rename.h.
  *
  * What neither has in S3 changes places in the journal, by one record. Else both are published
- * first, and the server copies (exchange.h).
+ * first, and the server copies (exchange.h; of two directories tree_swap.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 #include "fs/vfs/exchange.h"
 #include "fs/vfs/rename.h"
+#include "fs/vfs/tree_swap.h"
 
 enum { TURNS_MAX = 8 };
 
@@ -165,13 +166,57 @@ static int exchange_files(struct rename *rename)
 	return err;
 }
 
+static int swap_trees(struct rename *rename)
+{
+	struct vfs *vfs = rename->vfs;
+	struct inode *one = rename->source, *other = rename->target;
+	struct tree_swap swap;
+	int err = tree_swap_init(&swap, vfs, one, other);
+
+	if (!err) {
+		err = tree_swap_run(&swap);
+		if (err)
+			vfs_report(vfs, one, err, swap.message);
+	}
+	if (!err) {
+		tree_swap_tell(&swap, one, other);
+		janitor_moved(vfs, swap.one.prefix, swap.other.prefix);
+		janitor_moved(vfs, swap.other.prefix, swap.one.prefix);
+		rename_exchange_names(one, other);
+		tree_swap_close(&swap);
+	}
+	tree_swap_free(&swap);
+	return err;
+}
+
+/* In the order of their numbers: another exchange of the same two waits for the first. */
+static int exchange_directories(struct rename *rename)
+{
+	bool ordered = rename->source->ino < rename->target->ino;
+	struct inode *first = ordered ? rename->source : rename->target;
+	struct inode *second = ordered ? rename->target : rename->source;
+	int err = rename_freeze(first);
+
+	if (err)
+		return err;
+	err = rename_freeze(second);
+	if (!err) {
+		err = rename_check_keys(rename);
+		if (!err)
+			err = swap_trees(rename);
+		rename_thaw(second);
+	}
+	rename_thaw(first);
+	return err;
+}
+
 int rename_exchange(struct rename *rename)
 {
 	struct inode *one = rename->source, *other = rename->target;
 	int err;
 
 	if (one->directory && other->directory)
-		return -EINVAL;
+		return exchange_directories(rename);
 	if (one->directory || other->directory)
 		return rename_exchange_mixed(rename);
 	publish_acquire(one);

@@ -35,6 +35,14 @@ bool tree_is_copy(const struct os_result *source, const struct os_result *target
 	       (strcmp(source->etag, target->etag) == 0 || tells_source(source, target));
 }
 
+bool tree_is_same(const struct os_result *source, const struct os_result *target)
+{
+	bool equal = strcmp(source->etag, target->etag) == 0 &&
+		     os_meta_equal(&source->meta, &target->meta);
+
+	return source->size == target->size && (equal || tells_source(source, target));
+}
+
 bool tree_is_copied_marker(const struct os_result *source, const struct os_result *target)
 {
 	return source->size == target->size &&

@@ -13,6 +13,9 @@
 int tree_add_put_id(struct os_meta *meta, const char *etag);
 /* Of what two HEADs have told. Out of memory it is none. */
 bool tree_is_copy(const struct os_result *source, const struct os_result *target);
+/* The same where the target may hold another file with the same bytes: the metadata must be the
+ * source's as well. */
+bool tree_is_same(const struct os_result *source, const struct os_result *target);
 /* The same for a directory's own object: without bytes the ETag says nothing, so that the metadata
  * must be the source's. */
 bool tree_is_copied_marker(const struct os_result *source, const struct os_result *target);

@@ -160,8 +160,8 @@ static bool apply_exchange(struct sim_history *history, struct sim_tree *tree, i
 	if (tree->entries[one].kind == SIM_ABSENT || tree->entries[other].kind == SIM_ABSENT ||
 	    sim_path_is_below(one, other) || sim_path_is_below(other, one))
 		return false;
-	if (tree->entries[one].kind == SIM_DIRECTORY && tree->entries[other].kind == SIM_DIRECTORY)
-		return one == other; /* not there */
+	if (one == other)
+		return true;
 	for (int i = 0; i < SIM_PATHS; i++) {
 		int moved = sim_path_is_below(i, one)	  ? sim_path_moved(i, one, other)
 			    : sim_path_is_below(i, other) ? sim_path_moved(i, other, one)

@@ -62,6 +62,7 @@ static const struct operation small_operations[] = {
 	{"exchange-d/x-f", {EXCHANGE("d/x", "f")}},
 	{"exchange-k-d", {OPEN("k"), WRITE(0, 40), EXCHANGE("k", "d")}},
 	{"exchange-k-n", {EXCHANGE("k", "n")}},
+	{"exchange-d-k", {ON(STEP_MKDIR, "k"), OPEN("k/x"), WRITE(0, 40), EXCHANGE("d", "k")}},
 	{"unlink-f", {ON(STEP_UNLINK, "f")}},
 	{"unlink-n", {ON(STEP_UNLINK, "n")}},
 	{"unlink-d/x", {ON(STEP_UNLINK, "d/x")}},

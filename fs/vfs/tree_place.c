@@ -103,7 +103,7 @@ static bool judge_found(struct tree_run *run, struct tree_item *item, const stru
 		set_over(run, item, NULL);
 		return false;
 	}
-	if (tree_is_same(from, to)) {
+	if (is_version_of(from, to)) { /* also what was never replaced */
 		item->fate = TREE_MADE;
 		free(item->etag);
 		item->etag = string_copy(to->etag);

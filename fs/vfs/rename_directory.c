@@ -116,15 +116,21 @@ static void report(struct rename *rename, int err, const struct tree_copy *copy,
 	vfs_report(rename->vfs, rename->source, err, text);
 }
 
+/* Also before the intent is written: a crash would go on with it, and make one of the two. */
+static int check_empty(struct inode *directory)
+{
+	int empty = listing_is_empty(directory);
+
+	return empty < 0 ? empty : empty ? 0 : -ENOTEMPTY;
+}
+
 /* An empty directory gives way. Only once the intent is written: else a crash would leave neither.
  * Its object stays until that of the other one is copied over it: a deletion could come late. */
 static int remove_target(struct rename *rename)
 {
-	int err = listing_is_empty(rename->target);
+	int err = check_empty(rename->target);
 
-	if (err <= 0)
-		return err < 0 ? err : -ENOTEMPTY;
-	return name_give_way(rename->target);
+	return err ? err : name_give_way(rename->target);
 }
 
 /* The rename came to nothing: the directory that gave way is made again, in S3 once that is there.
@@ -185,10 +191,12 @@ static int move_tree(struct rename *rename)
 				 .take_back = true};
 	char message[300] = "";
 	uint64_t intent;
-	int err = rename_put_intent(rename, INTENT_RENAME_DIR, "", &intent), moved = 0;
 	struct inode *replaced = rename->target;
+	int err = replaced ? check_empty(replaced) : 0, moved = 0;
 	bool owed;
 
+	if (!err)
+		err = rename_put_intent(rename, INTENT_RENAME_DIR, "", &intent);
 	if (err)
 		return err;
 	if (replaced)

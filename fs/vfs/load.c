@@ -117,8 +117,11 @@ static int fill(struct inode *inode, const struct journal_node *node)
 				: REMOTE_IMPLIED;
 	inode_set_etag(inode, node->etag);
 	inode->content_type = string_copy(node->content_type);
-	if (S_ISLNK(node->attributes.mode) && node->target[0])
+	if (S_ISLNK(node->attributes.mode) && node->target[0]) {
 		inode->target = string_copy(node->target);
+		if (!inode->target)
+			return -ENOMEM;
+	}
 	inode->persisted = true;
 	inode->suspect = node->flags & NODE_SUSPECT;
 	memcpy(inode->put_id, node->put_id, strnlen(node->put_id, PUT_ID_LEN));

@@ -121,8 +121,8 @@ int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, con
 		err = new_child(vfs, caller, parent, name, mode, &child);
 	if (!err) {
 		child->attributes.rdev = rdev;
-		child->target = string_copy(target);
-		err = change_begin(child, NODE_DIRTY_DATA);
+		child->target = target ? string_copy(target) : NULL;
+		err = target && !child->target ? -ENOMEM : change_begin(child, NODE_DIRTY_DATA);
 		if (!err) {
 			change_note(child, NODE_DIRTY_DATA);
 			err = change_wait(child, child->dirty_sequence);

@@ -38,15 +38,15 @@ static void describe(const struct sim_entry *entry, char *out, size_t size)
 {
 	uint64_t sum = UINT64_C(0xcbf29ce484222325);
 
-	if (entry->kind != SIM_FILE) {
+	if (entry->kind == SIM_ABSENT || entry->kind == SIM_DIRECTORY) {
 		snprintf(out, size, entry->kind == SIM_ABSENT ? "absent" : "directory %o",
 			 entry->mode);
 		return;
 	}
 	for (size_t i = 0; i < entry->bytes->size; i++)
 		sum = (sum ^ entry->bytes->data[i]) * UINT64_C(0x100000001b3);
-	snprintf(out, size, "file %o of %zu bytes (%04x)", entry->mode, entry->bytes->size,
-		 (unsigned)(sum >> 48));
+	snprintf(out, size, "%s %o of %zu bytes (%04x)", entry->kind == SIM_LINK ? "link" : "file",
+		 entry->mode, entry->bytes->size, (unsigned)(sum >> 48));
 }
 
 static struct sim_verdict differ(const char *what, int path, const struct sim_entry *found,
@@ -73,7 +73,8 @@ struct sim_verdict sim_check_same(const struct sim_tree *one, const struct sim_t
 static bool is_cut_write(const struct sim_history *history, int index, const unsigned char *data,
 			 size_t size)
 {
-	if (index < 0 || index >= history->count || history->steps[index].kind != STEP_WRITE)
+	if (index < 0 || index >= history->count ||
+	    (history->steps[index].kind != STEP_WRITE && history->steps[index].kind != STEP_PUNCH))
 		return false;
 	for (int path = 0; path < SIM_PATHS; path++) {
 		const struct sim_entry *before = &history->trees[index].entries[path];
@@ -100,7 +101,8 @@ bool sim_check_known(const struct sim_history *history, const void *data, size_t
 		for (int path = 0; path < SIM_PATHS; path++) {
 			const struct sim_entry *entry = &history->trees[i].entries[path];
 
-			if (entry->kind == SIM_FILE && entry->bytes->size == size &&
+			if ((entry->kind == SIM_FILE || entry->kind == SIM_LINK) &&
+			    entry->bytes->size == size &&
 			    memcmp(entry->bytes->data, data, size) == 0)
 				return true;
 		}

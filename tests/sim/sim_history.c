@@ -65,7 +65,8 @@ static bool apply_open(struct sim_history *history, struct sim_state *state,
 	struct sim_tree *tree = &state->tree;
 	struct sim_entry *entry = &tree->entries[step->path];
 
-	if (entry->kind == SIM_DIRECTORY || !parent_exists(tree, step->path) ||
+	if (entry->kind == SIM_DIRECTORY || entry->kind == SIM_LINK ||
+	    !parent_exists(tree, step->path) ||
 	    (entry->kind == SIM_ABSENT && !(step->flags & O_CREAT)))
 		return false;
 	if (entry->kind == SIM_ABSENT)
@@ -99,6 +100,25 @@ static bool apply_write(struct sim_history *history, struct sim_state *state, in
 	return true;
 }
 
+static bool apply_punch(struct sim_history *history, struct sim_state *state,
+			const struct sim_step *step)
+{
+	unsigned inode = state->open[step->handle];
+	int path = path_of(&state->tree, inode);
+	struct sim_bytes *bytes;
+
+	if (!inode)
+		return false;
+	if (path < 0)
+		return true;
+	bytes = resized(history, state->tree.entries[path].bytes,
+			state->tree.entries[path].bytes->size);
+	for (size_t i = (size_t)step->offset; i < step->offset + step->len && i < bytes->size; i++)
+		bytes->data[i] = 0;
+	state->tree.entries[path].bytes = bytes;
+	return true;
+}
+
 static bool apply_copy(struct sim_history *history, struct sim_state *state,
 		       const struct sim_step *step)
 {
@@ -126,7 +146,7 @@ static bool apply_rename(struct sim_tree *tree, int from, int to)
 
 	if (source->kind == SIM_ABSENT || !parent_exists(tree, to))
 		return false;
-	if (source->kind == SIM_FILE) {
+	if (source->kind != SIM_DIRECTORY) {
 		if (target->kind == SIM_DIRECTORY)
 			return false;
 		if (from != to) {
@@ -137,7 +157,7 @@ static bool apply_rename(struct sim_tree *tree, int from, int to)
 	}
 	if (from == to)
 		return true;
-	if (target->kind == SIM_FILE || sim_path_is_below(to, from) ||
+	if (target->kind == SIM_FILE || target->kind == SIM_LINK || sim_path_is_below(to, from) ||
 	    sim_tree_has_children(tree, to))
 		return false;
 	for (int i = 0; i < SIM_PATHS; i++)
@@ -188,6 +208,7 @@ static bool apply(struct sim_history *history, struct sim_state *state, int inde
 	case STEP_WRITE:
 	case STEP_APPEND: return apply_write(history, state, index);
 	case STEP_COPY: return apply_copy(history, state, step);
+	case STEP_PUNCH: return apply_punch(history, state, step);
 	case STEP_FSYNC:
 	case STEP_CLOSE: return state->open[step->handle] != 0;
 	case STEP_TRUNCATE:
@@ -198,7 +219,7 @@ static bool apply(struct sim_history *history, struct sim_state *state, int inde
 	case STEP_RENAME: return apply_rename(tree, step->path, step->other);
 	case STEP_EXCHANGE: return apply_exchange(history, tree, step->path, step->other);
 	case STEP_UNLINK:
-		if (entry->kind != SIM_FILE)
+		if (entry->kind != SIM_FILE && entry->kind != SIM_LINK)
 			return false;
 		entry->kind = SIM_ABSENT;
 		return true;
@@ -206,6 +227,13 @@ static bool apply(struct sim_history *history, struct sim_state *state, int inde
 		if (entry->kind != SIM_ABSENT || !parent_exists(tree, step->path))
 			return false;
 		*entry = (struct sim_entry){SIM_DIRECTORY, 0, 0750, NULL};
+		return true;
+	case STEP_SYMLINK:
+		if (entry->kind != SIM_ABSENT || !parent_exists(tree, step->path))
+			return false;
+		*entry = (struct sim_entry){
+			SIM_LINK, 0, 0777,
+			sim_bytes_new(&history->arena, SIM_LINK_TARGET, strlen(SIM_LINK_TARGET))};
 		return true;
 	case STEP_RMDIR:
 		if (entry->kind != SIM_DIRECTORY || sim_tree_has_children(tree, step->path))
@@ -338,6 +366,7 @@ void sim_progress_take(struct sim_progress *progress, const struct sim_history *
 				   history->trees[after].entries[step->path].inode);
 		break;
 	case STEP_MKDIR:
+	case STEP_SYMLINK:
 		if (close_is_s3)
 			progress->floor[step->path] = after;
 		break;
@@ -353,8 +382,8 @@ void sim_progress_take(struct sim_progress *progress, const struct sim_history *
 void sim_step_print(const struct sim_history *history, int index, char *out, size_t size)
 {
 	static const char *const names[STEP_KINDS] = {
-		"open",	    "write",  "append",	  "copy",   "fsync", "close",
-		"truncate", "rename", "exchange", "unlink", "mkdir", "rmdir",
+		"open",	    "write",  "append",	  "copy",   "punch", "fsync",	"close",
+		"truncate", "rename", "exchange", "unlink", "mkdir", "symlink", "rmdir",
 		"chmod",    "evict",  "sync",	  "pause",  "read"};
 	const struct sim_step *step = &history->steps[index];
 	bool two = step->kind == STEP_RENAME || step->kind == STEP_EXCHANGE;

@@ -12,7 +12,8 @@ enum sim_step_kind {
 	STEP_OPEN, /* flags: O_CREAT, O_TRUNC */
 	STEP_WRITE,
 	STEP_APPEND,
-	STEP_COPY, /* copy_file_range of path, into what is open */
+	STEP_COPY,  /* copy_file_range of path, into what is open */
+	STEP_PUNCH, /* a hole */
 	STEP_FSYNC,
 	STEP_CLOSE,
 	STEP_TRUNCATE, /* by name, to offset */
@@ -20,6 +21,7 @@ enum sim_step_kind {
 	STEP_EXCHANGE, /* path with other */
 	STEP_UNLINK,
 	STEP_MKDIR,
+	STEP_SYMLINK, /* to "target" */
 	STEP_RMDIR,
 	STEP_CHMOD,    /* to offset */
 	STEP_EVICT,    /* all that is clean */

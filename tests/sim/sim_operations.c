@@ -25,6 +25,7 @@ struct operation {
 #define OPEN_EMPTY(path)    {STEP_OPEN, path, NULL, O_CREAT | O_TRUNC, 0, 0}
 #define WRITE(offset, len)  {STEP_WRITE, NULL, NULL, 0, offset, len}
 #define APPEND(len)	    {STEP_APPEND, NULL, NULL, 0, 0, len}
+#define PUNCH(offset, len)  {STEP_PUNCH, NULL, NULL, 0, offset, len}
 #define FSYNC		    {STEP_FSYNC, NULL, NULL, 0, 0, 0}
 #define ON(kind, path)	    {kind, path, NULL, 0, 0, 0}
 #define AT(kind, path, to)  {kind, path, NULL, 0, to, 0}
@@ -43,6 +44,8 @@ static const struct operation small_operations[] = {
 	{"rewrite-n", {OPEN_EMPTY("n"), WRITE(0, 100), WRITE(100, 5000)}},
 	{"copy-f-n", {OPEN_EMPTY("n"), ON(STEP_COPY, "f")}},
 	{"copy-e-f", {OPEN_EMPTY("f"), ON(STEP_COPY, "e")}},
+	{"punch-f", {OPEN("f"), PUNCH(1000, 2500)}},
+	{"punch-n", {OPEN("n"), WRITE(0, 6000), PUNCH(4000, 5000), WRITE(4500, 20)}},
 	{"truncate-f", {AT(STEP_TRUNCATE, "f", 100)}},
 	{"empty-f", {AT(STEP_TRUNCATE, "f", 0)}},
 	{"grow-f", {AT(STEP_TRUNCATE, "f", 9000)}},
@@ -68,6 +71,9 @@ static const struct operation small_operations[] = {
 	{"unlink-d/x", {ON(STEP_UNLINK, "d/x")}},
 	{"mkdir-k", {ON(STEP_MKDIR, "k")}},
 	{"mkdir-d/s", {ON(STEP_MKDIR, "d/s")}},
+	{"symlink-s", {ON(STEP_SYMLINK, "s")}},
+	{"rename-s-d/y", {RENAME("s", "d/y")}},
+	{"unlink-s", {ON(STEP_UNLINK, "s")}},
 	{"rmdir-k", {ON(STEP_RMDIR, "k")}},
 	{"rmdir-d/s", {ON(STEP_RMDIR, "d/s")}},
 	{"rename-d-k", {RENAME("d", "k")}},
@@ -89,6 +95,7 @@ static const struct operation large_operations[] = {
 	{"append-b", {OPEN("b"), APPEND(700)}},
 	{"write-hole-b", {OPEN("b"), WRITE(36000, 10)}},
 	{"rewrite-b", {OPEN_EMPTY("b"), WRITE(0, 15000)}},
+	{"punch-b", {OPEN("b"), PUNCH(9000, 9000)}},
 	{"truncate-b", {AT(STEP_TRUNCATE, "b", 21000)}},
 	{"truncate-b-small", {AT(STEP_TRUNCATE, "b", 3000)}},
 	{"empty-b", {AT(STEP_TRUNCATE, "b", 0)}},

@@ -158,6 +158,21 @@ static int play_mkdir(struct sim_node *node, int path)
 	return err;
 }
 
+static int play_symlink(struct sim_node *node, int path)
+{
+	struct stat made;
+	const char *name;
+	uint64_t parent;
+	int err = vfs_path_parent(node->vfs, caller, sim_paths[path], &parent, &name);
+
+	if (!err)
+		err = vfs_make(node->vfs, caller, parent, name, S_IFLNK | 0777, 0, SIM_LINK_TARGET,
+			       &made);
+	if (!err)
+		vfs_forget(node->vfs, made.st_ino, 1);
+	return err;
+}
+
 static int play_remove(struct sim_node *node, int path, bool directory)
 {
 	const char *name;
@@ -191,6 +206,10 @@ static int play_step(struct sim_player *player, int index)
 	case STEP_WRITE:
 	case STEP_APPEND: return play_write(player, index);
 	case STEP_COPY: return play_copy(player, step);
+	case STEP_PUNCH:
+		return vfs_fallocate(player->handles[step->handle],
+				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, step->offset,
+				     step->len);
 	case STEP_FSYNC: return vfs_fsync(player->handles[step->handle]);
 	case STEP_CLOSE: return play_close(player, step->handle);
 	case STEP_TRUNCATE: return set(node, step->path, values, VFS_SET_SIZE);
@@ -199,6 +218,7 @@ static int play_step(struct sim_player *player, int index)
 	case STEP_READ: return play_read(player, index);
 	case STEP_UNLINK: return play_remove(node, step->path, false);
 	case STEP_MKDIR: return play_mkdir(node, step->path);
+	case STEP_SYMLINK: return play_symlink(node, step->path);
 	case STEP_RMDIR: return play_remove(node, step->path, true);
 	case STEP_CHMOD: return set(node, step->path, values, VFS_SET_MODE);
 	case STEP_EVICT: sim_evict(node); return 0;
@@ -259,6 +279,18 @@ static int read_file(struct sim_node *node, uint64_t ino, struct sim_entry *entr
 	return got < 0 ? (int)got : 0;
 }
 
+static int read_link(struct sim_node *node, uint64_t ino, struct sim_entry *entry,
+		     struct sim_arena *arena)
+{
+	char *target = NULL;
+	int err = vfs_readlink(node->vfs, ino, &target);
+
+	if (!err)
+		entry->bytes = sim_bytes_new(arena, target, strlen(target));
+	free(target);
+	return err;
+}
+
 static int look_into(struct sim_node *node, uint64_t ino, const char *above, struct sim_tree *tree,
 		     struct sim_arena *arena)
 {
@@ -287,12 +319,15 @@ static int look_into(struct sim_node *node, uint64_t ino, const char *above, str
 				    &found);
 		if (err)
 			break;
-		tree->entries[path] = (struct sim_entry){S_ISDIR(found.st_mode) ? SIM_DIRECTORY
-										: SIM_FILE,
+		tree->entries[path] = (struct sim_entry){S_ISDIR(found.st_mode)	  ? SIM_DIRECTORY
+							 : S_ISLNK(found.st_mode) ? SIM_LINK
+										  : SIM_FILE,
 							 0, found.st_mode & 07777, NULL};
 		if (S_ISDIR(found.st_mode)) {
 			snprintf(name, sizeof(name), "%s/", sim_paths[path]);
 			err = look_into(node, found.st_ino, name, tree, arena);
+		} else if (S_ISLNK(found.st_mode)) {
+			err = read_link(node, found.st_ino, &tree->entries[path], arena);
 		} else {
 			err = read_file(node, found.st_ino, &tree->entries[path], arena);
 		}

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/check.h"
 
@@ -90,6 +91,13 @@ static unsigned mode_of(const struct memory_object *object, unsigned otherwise)
 	return mode ? (unsigned)strtoul(mode, NULL, 10) & 07777 : otherwise;
 }
 
+static enum sim_kind kind_of(const struct memory_object *object)
+{
+	const char *mode = os_meta_get(&object->meta, "mode");
+
+	return mode && S_ISLNK(strtoul(mode, NULL, 10)) ? SIM_LINK : SIM_FILE;
+}
+
 static void imply_parents(struct sim_tree *tree, int path)
 {
 	for (int parent = sim_path_parent(path); parent >= 0; parent = sim_path_parent(parent))
@@ -119,7 +127,7 @@ const char *sim_tree_from_bucket(struct sim_tree *tree, const struct memory_buck
 								 mode_of(object, 0755), NULL};
 		else
 			tree->entries[path] = (struct sim_entry){
-				SIM_FILE, 0, mode_of(object, 0644),
+				kind_of(object), 0, mode_of(object, 0644),
 				sim_bytes_new(arena, object->data, object->size)};
 		imply_parents(tree, path);
 	}

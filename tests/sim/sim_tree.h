@@ -16,7 +16,8 @@
 enum { SIM_PATHS = 16, SIM_FILE_MAX = 60000 };
 extern const char *const sim_paths[SIM_PATHS];
 
-enum sim_kind { SIM_ABSENT, SIM_FILE, SIM_DIRECTORY };
+enum sim_kind { SIM_ABSENT, SIM_FILE, SIM_LINK, SIM_DIRECTORY };
+#define SIM_LINK_TARGET "target/of the link"
 
 struct sim_bytes {
 	struct sim_bytes *next; /* in the arena */
@@ -26,9 +27,9 @@ struct sim_bytes {
 
 struct sim_entry {
 	enum sim_kind kind;
-	unsigned inode; /* files alone: the same file under whatever name */
-	unsigned mode;	/* permission bits */
-	const struct sim_bytes *bytes;
+	unsigned inode;		       /* files alone: the same file under whatever name */
+	unsigned mode;		       /* permission bits */
+	const struct sim_bytes *bytes; /* of a link its target */
 };
 
 struct sim_tree {

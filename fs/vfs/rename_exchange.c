@@ -175,11 +175,11 @@ static int swap_trees(struct rename *rename)
 
 	if (!err) {
 		err = tree_swap_run(&swap);
+		tree_swap_tell(&swap, one, other); /* also of what was put back */
 		if (err)
 			vfs_report(vfs, one, err, swap.message);
 	}
 	if (!err) {
-		tree_swap_tell(&swap, one, other);
 		janitor_moved(vfs, swap.one.prefix, swap.other.prefix);
 		janitor_moved(vfs, swap.other.prefix, swap.one.prefix);
 		rename_exchange_names(one, other);

@@ -156,8 +156,8 @@ static void keep(struct tree_run *run, struct tree_item *item, const char *targe
 		return;
 	}
 	/* The same name at each attempt, which finds what another one has made. */
-	key_conflict_name(conflict, name, place->swap->vfs->config.node,
-			  (uint64_t)place->swap->began, place->what->put_id);
+	key_conflict_name(conflict, name, place->swap->vfs->config.node, place->swap->began,
+			  place->what->put_id);
 	buf_append(&key, target, (size_t)(name - target));
 	buf_puts(&key, conflict);
 	job.target = buf_str(&key);

@@ -122,21 +122,40 @@ static void leave(const struct tree_swap *swap,
 		found_intent_free(found);
 }
 
+/* Each behind a space. */
+static bool read_numbers(const char *text, uint64_t numbers[], int count)
+{
+	for (int i = 0; i < count; i++) {
+		char *end;
+
+		numbers[i] = strtoull(text, &end, 10);
+		if (*text != ' ' || end == text)
+			return false;
+		text = end;
+	}
+	return true;
+}
+
+/* Of what describe_intent wrote. */
 static int read_intent(struct tree_swap *swap, struct vfs *vfs, const struct journal_intent *intent)
 {
+	enum { NUMBERS = 5 };
 	const char *text = intent->etag + 2 * (size_t)PUT_ID_LEN;
-	char phase;
+	uint64_t numbers[NUMBERS];
 	int err;
 
 	*swap = (struct tree_swap){.vfs = vfs, .intent = intent->id};
-	if (strlen(intent->etag) < 2 * (size_t)PUT_ID_LEN ||
-	    sscanf(text, "%c %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNd64, &phase,
-		   &swap->one.ino, &swap->one.count, &swap->other.ino, &swap->other.count,
-		   &swap->began) != 6)
+	if (strlen(intent->etag) <= 2 * (size_t)PUT_ID_LEN ||
+	    !read_numbers(text + 1, numbers, NUMBERS))
 		return -EINVAL;
-	swap->phase = (enum swap_phase)phase;
 	memcpy(swap->one.put_id, intent->etag, PUT_ID_LEN);
 	memcpy(swap->other.put_id, intent->etag + PUT_ID_LEN, PUT_ID_LEN);
+	swap->phase = (enum swap_phase) * text;
+	swap->one.ino = numbers[0];
+	swap->one.count = numbers[1];
+	swap->other.ino = numbers[2];
+	swap->other.count = numbers[3];
+	swap->began = (int64_t)numbers[4];
 	err = set_prefixes(&swap->one, intent->source);
 	return err ? err : set_prefixes(&swap->other, intent->target);
 }

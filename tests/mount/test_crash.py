@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from files import MIB, noise, pwrite_file, read_file, write_file
+from files import MIB, RENAME_EXCHANGE, noise, pwrite_file, read_file, renameat2, write_file
+from processes import wait_until
 
 
 class Writer(threading.Thread):
@@ -152,6 +153,42 @@ def test_a_crash_in_the_middle_of_a_directory_rename_is_finished(bucket, make_mo
             assert key.rpartition("/")[2] not in found, f"{key} is there twice"
             found[key.rpartition("/")[2]] = bucket.get(key)
     assert found == {f"file{number:03}": b"%d" % number for number in range(200)}
+
+
+def exchange_quietly(one, other):
+    try:
+        renameat2(one, other, RENAME_EXCHANGE)
+    except OSError:
+        pass
+
+
+@pytest.mark.parametrize("moment", ["first copies", "first is replaced", "last is replaced"])
+def test_a_crash_in_the_middle_of_an_exchange_of_directories_is_finished(bucket, make_mount, moment):
+    mount = make_mount(bucket, ["close=local"])
+    trees = {name: {f"file{number:03}": b"%s %d" % (name.encode(), number) for number in range(100)}
+             for name in ("one", "in/other")}
+    for name, files in trees.items():
+        for file, data in files.items():
+            bucket.put(f"{name}/{file}", data)
+        assert len(os.listdir(mount / name)) == 100
+    reached = {"first copies": lambda: any("exchange" in key for key in bucket.keys()),
+               "first is replaced": lambda: any(bucket.get(f"one/file{number:03}").startswith(b"in/other")
+                                                for number in range(0, 100, 10)),
+               "last is replaced": lambda: bucket.get("in/other/file099").startswith(b"one")}[moment]
+    exchanger = threading.Thread(target=exchange_quietly, args=(mount / "one", mount / "in/other"), daemon=True)
+    exchanger.start()
+    wait_until(reached, 60, moment)
+    mount.kill9()
+    exchanger.join(30)
+    mount.mount()
+    mount.sync()
+    found = {name: {file: read_file(mount / f"{name}/{file}") for file in os.listdir(mount / name)} for name in trees}
+    assert found in (trees, {"one": trees["in/other"], "in/other": trees["one"]})
+    if moment != "first copies":
+        assert found != trees
+    wait_until(lambda: not any("exchange" in key for key in bucket.keys()), 60, "what was set aside is gone")
+    assert {name: {file: bucket.get(f"{name}/{file}") for file in found[name]} for name in trees} == found
+    assert len(bucket.keys()) in (200, 201, 202, 203)  # and objects of the directories
 
 
 def rename_quietly(old, new):

@@ -30,20 +30,13 @@ enum exchange_step exchange_next(const struct exchange_view *view)
 	return EXCHANGE_UNDONE;
 }
 
-/* Beside the key, as who may write there may write this. */
 static int set_keys(struct exchange_side *side, const char *key)
 {
-	const char *slash = strrchr(key, '/');
-	struct buf aside = BUF_INIT;
-	size_t len;
-
-	buf_append(&aside, key, slash ? (size_t)(slash - key) + 1 : 0);
-	buf_puts(&aside, KEY_EXCHANGE);
-	buf_puts(&aside, side->put_id);
-	len = aside.len;
-	side->aside = buf_steal(&aside);
+	side->aside = key_aside(key, side->put_id);
 	side->key = string_copy(key);
-	return !side->key || !side->aside ? -ENOMEM : len > OS_KEY_MAX ? -ENAMETOOLONG : 0;
+	if (!side->key || !side->aside)
+		return -ENOMEM;
+	return strlen(side->aside) > OS_KEY_MAX ? -ENAMETOOLONG : 0;
 }
 
 /* Errors besides that there is nothing. */
@@ -422,15 +415,10 @@ static void exchange_loaded(struct exchange *exchange)
 		rebase(one, one_side->etag, exchange->new_one_etag, one_side->put_id);
 	if (other)
 		rebase(other, other_side->etag, exchange->new_other_etag, other_side->put_id);
-	if (one && other) {
+	if (one && other)
 		rename_exchange_names(one, other);
-		return;
-	}
-	inode_get(alone);
-	inode_move_to_key(alone, one ? other_side->key : one_side->key);
-	if (alone->parent && alone->persisted)
-		change_journal(alone);
-	inode_put(alone);
+	else
+		rename_loaded(alone, one ? other_side->key : one_side->key);
 }
 
 /* Where not both were set aside nothing has been replaced, and it is not gone on with. */

@@ -290,16 +290,15 @@ static void exchange_loaded(const struct mixed *mixed, const char *etag)
 		inode_set_etag(file, etag);
 		os_meta_set(&file->meta, META_PUT_ID, mixed->put_id);
 	}
-	inode_get(file);
-	if (directory)
-		inode_exchange(file, directory);
-	else
-		inode_move_to_key(file, mixed->new_file);
-	if (file->parent && file->persisted)
+	if (!directory) {
+		rename_loaded(file, mixed->new_file);
+		return;
+	}
+	inode_exchange(file, directory);
+	if (file->persisted)
 		change_journal(file);
-	if (directory && directory->persisted)
+	if (directory->persisted)
 		change_journal(directory);
-	inode_put(file);
 }
 
 /* new_etag NULL: the directory has moved, and the file was changed or removed since. */

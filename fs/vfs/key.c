@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/buf.h"
 #include "common/s3/objstore.h"
 #include "fs/vfs/attributes.h"
 
@@ -57,6 +58,24 @@ int key_check_name(const char *name)
 	if (len == 0 || is_dot_or_dot_dot(name, len) || strchr(name, '/') || is_scratch(name, len))
 		return -EINVAL;
 	return len > NAME_BYTES_MAX ? -ENAMETOOLONG : 0;
+}
+
+char *key_aside(const char *key, const char *put_id)
+{
+	size_t len = strlen(key), parent = len;
+	bool directory = len > 0 && key[len - 1] == '/';
+	struct buf aside = BUF_INIT;
+
+	if (directory)
+		parent--;
+	while (parent > 0 && key[parent - 1] != '/')
+		parent--;
+	buf_append(&aside, key, parent);
+	buf_puts(&aside, KEY_EXCHANGE);
+	buf_puts(&aside, put_id);
+	if (directory)
+		buf_putc(&aside, '/');
+	return buf_steal(&aside);
 }
 
 char *key_normalise_prefix(const char *prefix)

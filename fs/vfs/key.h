@@ -17,6 +17,10 @@ enum { NAME_BYTES_MAX = 255 };
 #define KEY_SCRATCH  ".s3mount-probe-"
 #define KEY_EXCHANGE ".s3mount-exchange-"
 
+/* Where what the key has is set aside: beside it, as who may write there may write this, and with a
+ * '/' at the end where the key has one. put_id: a new one. Caller frees. NULL: out of memory. */
+char *key_aside(const char *key, const char *put_id);
+
 /* A listed key below the directory prefix dir ("" or "a/b/"): where its first component is. */
 struct key_component {
 	const char *name; /* points into key */

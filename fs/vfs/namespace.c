@@ -121,7 +121,7 @@ int vfs_make(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, con
 		err = new_child(vfs, caller, parent, name, mode, &child);
 	if (!err) {
 		child->attributes.rdev = rdev;
-		child->target = target ? string_copy(target) : NULL;
+		child->target = string_copy(target);
 		err = target && !child->target ? -ENOMEM : change_begin(child, NODE_DIRTY_DATA);
 		if (!err) {
 			change_note(child, NODE_DIRTY_DATA);

@@ -43,6 +43,9 @@ int rename_exchange(struct rename *rename);
 int rename_exchange_mixed(struct rename *rename); /* one of them is a directory */
 /* Their names, here and in the journal; returns the record. */
 uint64_t rename_exchange_names(struct inode *one, struct inode *other);
+/* What the journal brought back under its old name gets that of the key, here and in the journal;
+ * or none, as inode_move_to_key says. key: of a directory with its '/'. */
+void rename_loaded(struct inode *inode, const char *key);
 void rename_take_copy(struct inode *inode, const char *etag, const char *put_id);
 /* Nothing is owed of it. The publication is the caller's, and is so again when it returns. */
 int publish_whole(struct inode *inode);

@@ -50,6 +50,21 @@ uint64_t rename_exchange_names(struct inode *one, struct inode *other)
 	return journal_newest(journal);
 }
 
+void rename_loaded(struct inode *inode, const char *key)
+{
+	char name[OS_KEY_MAX + 1];
+	size_t len = strlen(key);
+
+	if (len > 0 && key[len - 1] == '/')
+		len--;
+	snprintf(name, sizeof(name), "%.*s", (int)len, key);
+	inode_get(inode);
+	inode_move_to_key(inode, name);
+	if (inode->parent && inode->persisted)
+		change_journal(inode);
+	inode_put(inode);
+}
+
 int publish_whole(struct inode *inode)
 {
 	struct upload_outcome outcome = {0};

@@ -56,7 +56,7 @@ static bool compare(struct tree_run *run, struct tree_item *item, const char *ta
 static bool compare_listed(struct tree_run *run, struct tree_item *item, const char *target)
 {
 	const struct os_entry *source = tree_run_source(run, item), *there;
-	size_t index = tree_keys_find(&run->targets, source->key + run->sources.prefix_len);
+	size_t index = tree_keys_find(&run->targets, tree_run_relative(run, item));
 
 	if (index == TREE_KEYS_NONE)
 		return false;
@@ -81,7 +81,7 @@ static void look_at_marker(struct tree_run *run, struct tree_item *item, const c
 	struct os_request to = {.op = OS_HEAD, .key = target}, *asked;
 	int err;
 
-	if (source->key[run->sources.prefix_len] || source->size > 0 ||
+	if (tree_run_relative(run, item)[0] || source->size > 0 ||
 	    tree_keys_find(&run->targets, "") == TREE_KEYS_NONE)
 		return;
 	asked = &from;

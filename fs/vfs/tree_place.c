@@ -41,11 +41,6 @@ void tree_etags_free(struct map *etags)
 	map_destroy(etags);
 }
 
-static const char *relative_of(const struct tree_run *run, const struct tree_item *item)
-{
-	return tree_run_source(run, item)->key + run->sources.prefix_len;
-}
-
 /* 0, also where there is nothing: head->result.err says so. */
 static int ask(struct tree_run *run, struct os_request *head, const char *key)
 {
@@ -88,7 +83,8 @@ static void set_over(struct tree_run *run, struct tree_item *item, const char *e
 	free(item->over);
 	item->over = etag ? string_copy(etag) : NULL;
 	if (etag && !item->over)
-		tree_run_fail(run, -ENOMEM, "copy of", relative_of(run, item), "out of memory");
+		tree_run_fail(run, -ENOMEM, "copy of", tree_run_relative(run, item),
+			      "out of memory");
 }
 
 static bool judge_found(struct tree_run *run, struct tree_item *item, const struct os_result *from,
@@ -127,7 +123,7 @@ static bool judge(struct tree_run *run, struct tree_item *item, const char *targ
 	if (!err)
 		err = ask(run, &to, target);
 	if (!err)
-		err = ask_below(run, &backup, place->backup, relative_of(run, item));
+		err = ask_below(run, &backup, place->backup, tree_run_relative(run, item));
 	if (!err)
 		err = judge_found(run, item, &from.result, &to.result, &backup.result) ? 1 : 0;
 	os_request_free_result(&from);
@@ -178,7 +174,7 @@ static void keep(struct tree_run *run, struct tree_item *item, const char *targe
 static void place_key(struct tree_run *run, struct tree_item *item, const char *target)
 {
 	const struct place *place = run->owner;
-	const char *relative = relative_of(run, item);
+	const char *relative = tree_run_relative(run, item);
 
 	if (place->expected)
 		set_over(run, item, map_get(place->expected, relative));
@@ -197,7 +193,7 @@ static void place_key(struct tree_run *run, struct tree_item *item, const char *
 static void clear_key(struct tree_run *run, struct tree_item *item, const char *backup_key)
 {
 	const struct place *place = run->owner;
-	const char *key = tree_run_source(run, item)->key, *relative = relative_of(run, item);
+	const char *key = tree_run_source(run, item)->key, *relative = tree_run_relative(run, item);
 	struct os_request there = {.op = OS_HEAD}, backup = {.op = OS_HEAD};
 	const char *etag = NULL;
 	int err = 0;

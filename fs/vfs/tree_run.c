@@ -22,6 +22,11 @@ struct os_entry *tree_run_source(const struct tree_run *run, const struct tree_i
 	return run->sources.entries[item - run->items];
 }
 
+const char *tree_run_relative(const struct tree_run *run, const struct tree_item *item)
+{
+	return tree_keys_relative(&run->sources, (size_t)(item - run->items));
+}
+
 void tree_run_fail(struct tree_run *run, int err, const char *what, const char *key,
 		   const char *text)
 {
@@ -170,7 +175,7 @@ static void item_fiber(void *argument)
 	struct buf target = BUF_INIT;
 
 	buf_puts(&target, run->target);
-	buf_puts(&target, tree_run_source(run, item)->key + run->sources.prefix_len);
+	buf_puts(&target, tree_run_relative(run, item));
 	if (target.failed)
 		tree_run_fail(run, -ENOMEM, "copy of", tree_run_source(run, item)->key,
 			      "out of memory");

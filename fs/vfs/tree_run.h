@@ -66,6 +66,8 @@ void tree_run_fail(struct tree_run *run, int err, const char *what, const char *
 int tree_patiently(struct env *env, int (*step)(void *context), void *context);
 /* The entry of an item, which HEAD may renew. */
 struct os_entry *tree_run_source(const struct tree_run *run, const struct tree_item *item);
+/* What follows the prefix of its key. */
+const char *tree_run_relative(const struct tree_run *run, const struct tree_item *item);
 void tree_refresh(struct os_entry *entry, const struct os_result *result);
 /* Work: the copy of one key, over what item->over names. */
 void tree_run_copy(struct tree_run *run, struct tree_item *item, const char *target);

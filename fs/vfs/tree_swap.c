@@ -17,16 +17,7 @@ enum { INTENT_TEXT_MAX = 2 * PUT_ID_LEN + 120 };
 
 static int set_prefixes(struct swap_side *side, const char *prefix)
 {
-	size_t len = strlen(prefix), parent = len - 1;
-	struct buf aside = BUF_INIT;
-
-	while (parent > 0 && prefix[parent - 1] != '/')
-		parent--;
-	buf_append(&aside, prefix, parent);
-	buf_puts(&aside, KEY_EXCHANGE);
-	buf_puts(&aside, side->put_id);
-	buf_putc(&aside, '/');
-	side->aside = buf_steal(&aside);
+	side->aside = key_aside(prefix, side->put_id);
 	side->prefix = string_copy(prefix);
 	side->originals = map_create();
 	side->placed = map_create();
@@ -347,20 +338,6 @@ static struct inode *loaded(struct vfs *vfs, const struct swap_side *side)
 	return inode && inode->ino == side->ino ? inode : NULL;
 }
 
-static void move_loaded(struct inode *directory, const char *prefix)
-{
-	char *key = strndup(prefix, strlen(prefix) - 1);
-
-	if (!key)
-		return;
-	inode_get(directory);
-	inode_move_to_key(directory, key);
-	if (directory->parent && directory->persisted)
-		change_journal(directory);
-	inode_put(directory);
-	free(key);
-}
-
 /* What the journal brought back has the names of before, unless the crash came after the last step.
  */
 static void exchange_loaded(struct tree_swap *swap)
@@ -371,9 +348,9 @@ static void exchange_loaded(struct tree_swap *swap)
 	if (one && other)
 		rename_exchange_names(one, other);
 	else if (one)
-		move_loaded(one, swap->other.prefix);
+		rename_loaded(one, swap->other.prefix);
 	else if (other)
-		move_loaded(other, swap->one.prefix);
+		rename_loaded(other, swap->one.prefix);
 }
 
 /* The phase that the caller's intent names is over: what is still to be removed has its own. */

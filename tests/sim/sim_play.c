@@ -144,7 +144,7 @@ static int play_read(struct sim_player *player, int index)
 	return got < 0 ? (int)got : 0;
 }
 
-static int play_mkdir(struct sim_node *node, int path)
+static int play_make(struct sim_node *node, int path, mode_t mode, const char *target)
 {
 	struct stat made;
 	const char *name;
@@ -152,22 +152,7 @@ static int play_mkdir(struct sim_node *node, int path)
 	int err = vfs_path_parent(node->vfs, caller, sim_paths[path], &parent, &name);
 
 	if (!err)
-		err = vfs_make(node->vfs, caller, parent, name, S_IFDIR | 0750, 0, NULL, &made);
-	if (!err)
-		vfs_forget(node->vfs, made.st_ino, 1);
-	return err;
-}
-
-static int play_symlink(struct sim_node *node, int path)
-{
-	struct stat made;
-	const char *name;
-	uint64_t parent;
-	int err = vfs_path_parent(node->vfs, caller, sim_paths[path], &parent, &name);
-
-	if (!err)
-		err = vfs_make(node->vfs, caller, parent, name, S_IFLNK | 0777, 0, SIM_LINK_TARGET,
-			       &made);
+		err = vfs_make(node->vfs, caller, parent, name, mode, 0, target, &made);
 	if (!err)
 		vfs_forget(node->vfs, made.st_ino, 1);
 	return err;
@@ -217,8 +202,8 @@ static int play_step(struct sim_player *player, int index)
 	case STEP_EXCHANGE: return play_rename(node, step->path, step->other, RENAME_EXCHANGE);
 	case STEP_READ: return play_read(player, index);
 	case STEP_UNLINK: return play_remove(node, step->path, false);
-	case STEP_MKDIR: return play_mkdir(node, step->path);
-	case STEP_SYMLINK: return play_symlink(node, step->path);
+	case STEP_MKDIR: return play_make(node, step->path, S_IFDIR | 0750, NULL);
+	case STEP_SYMLINK: return play_make(node, step->path, S_IFLNK | 0777, SIM_LINK_TARGET);
 	case STEP_RMDIR: return play_remove(node, step->path, true);
 	case STEP_CHMOD: return set(node, step->path, values, VFS_SET_MODE);
 	case STEP_EVICT: sim_evict(node); return 0;

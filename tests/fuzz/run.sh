@@ -16,7 +16,7 @@ fi
 
 declare -A sources=(
 	[attributes]="fs/vfs/attributes.c common/s3/objstore.c"
-	[key]="fs/vfs/key.c"
+	[key]="fs/vfs/key.c common/buf.c"
 	[xattr]="fs/vfs/xattr_codec.c common/buf.c"
 	[protocol]="fs/front/protocol.c"
 	[document]="common/s3/document.c common/s3/xml.c common/s3/objstore.c common/buf.c"

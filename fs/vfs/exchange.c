@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/buf.h"
 #include "fs/vfs/rename.h"
 
 enum { INTENT_TEXT_MAX = 2 * PUT_ID_LEN + 2 * OS_ETAG_MAX };
@@ -230,21 +229,17 @@ static void keep(struct exchange *exchange, struct upload_outcome *outcome)
 {
 	struct vfs *vfs = exchange->vfs;
 	const struct exchange_side *other = &exchange->other;
-	const char *slash = strrchr(other->key, '/');
-	size_t directory = slash ? (size_t)(slash - other->key) + 1 : 0;
-	struct buf key = BUF_INIT;
-	char text[NAME_BYTES_MAX + 200];
+	char text[NAME_BYTES_MAX + 200], *key;
 
 	if (!exchange->kept_name[0]) /* the same name at each attempt */
-		key_conflict_name(exchange->kept_name, other->key + directory, vfs->config.node,
+		key_conflict_name(exchange->kept_name, key_name(other->key), vfs->config.node,
 				  executor_wall(vfs->env->executor), other->put_id);
-	buf_append(&key, other->key, directory);
-	buf_puts(&key, exchange->kept_name);
+	key = key_beside(other->key, exchange->kept_name);
 	memset(outcome, 0, sizeof(*outcome));
-	outcome->err = key.failed ? -ENOMEM : key.len > OS_KEY_MAX ? -ENAMETOOLONG : 0;
+	outcome->err = !key ? -ENOMEM : strlen(key) > OS_KEY_MAX ? -ENAMETOOLONG : 0;
 	if (!outcome->err)
-		copy(exchange, &other->aside_head, buf_str(&key), "", other->put_id, outcome);
-	buf_free(&key);
+		copy(exchange, &other->aside_head, key, "", other->put_id, outcome);
+	free(key);
 	if (outcome->err)
 		return;
 	snprintf(text, sizeof(text),

@@ -260,7 +260,7 @@ void inode_vanish(struct inode *inode)
 
 void inode_move_to_key(struct inode *inode, const char *key)
 {
-	const char *slash = strrchr(key, '/'), *name = slash ? slash + 1 : key;
+	const char *name = key_name(key);
 	char *directory = strndup(key, (size_t)(name - key));
 	struct inode *parent = directory ? inode_at_key(inode->vfs, directory) : NULL;
 

@@ -60,22 +60,36 @@ int key_check_name(const char *name)
 	return len > NAME_BYTES_MAX ? -ENAMETOOLONG : 0;
 }
 
+const char *key_name(const char *key)
+{
+	const char *name = key + strlen(key);
+
+	if (name > key) /* a slash at the end belongs to it */
+		name--;
+	while (name > key && name[-1] != '/')
+		name--;
+	return name;
+}
+
+char *key_beside(const char *key, const char *name)
+{
+	const char *old = key_name(key);
+	size_t len = strlen(old);
+	struct buf out = BUF_INIT;
+
+	buf_append(&out, key, (size_t)(old - key));
+	buf_puts(&out, name);
+	if (len > 0 && old[len - 1] == '/')
+		buf_putc(&out, '/');
+	return buf_steal(&out);
+}
+
 char *key_aside(const char *key, const char *put_id)
 {
-	size_t len = strlen(key), parent = len;
-	bool directory = len > 0 && key[len - 1] == '/';
-	struct buf aside = BUF_INIT;
+	char name[sizeof(KEY_EXCHANGE) + 64];
 
-	if (directory)
-		parent--;
-	while (parent > 0 && key[parent - 1] != '/')
-		parent--;
-	buf_append(&aside, key, parent);
-	buf_puts(&aside, KEY_EXCHANGE);
-	buf_puts(&aside, put_id);
-	if (directory)
-		buf_putc(&aside, '/');
-	return buf_steal(&aside);
+	snprintf(name, sizeof(name), "%s%s", KEY_EXCHANGE, put_id);
+	return key_beside(key, name);
 }
 
 char *key_normalise_prefix(const char *prefix)

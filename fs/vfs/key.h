@@ -17,6 +17,11 @@ enum { NAME_BYTES_MAX = 255 };
 #define KEY_SCRATCH  ".s3mount-probe-"
 #define KEY_EXCHANGE ".s3mount-exchange-"
 
+/* Where its last component begins, to which a '/' at the end belongs. */
+const char *key_name(const char *key);
+/* The key with that component replaced, and with a '/' at the end where the key has one. Caller
+ * frees. NULL: out of memory. */
+char *key_beside(const char *key, const char *name);
 /* Where what the key has is set aside: beside it, as who may write there may write this, and with a
  * '/' at the end where the key has one. put_id: a new one. Caller frees. NULL: out of memory. */
 char *key_aside(const char *key, const char *put_id);

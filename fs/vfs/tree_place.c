@@ -137,27 +137,25 @@ static void keep(struct tree_run *run, struct tree_item *item, const char *targe
 {
 	const struct place *place = run->owner;
 	const struct os_entry *source = tree_run_source(run, item);
-	const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : target;
 	char conflict[NAME_BYTES_MAX + 1], text[NAME_BYTES_MAX + 200];
 	struct upload_outcome outcome = {0};
-	struct buf key = BUF_INIT;
 	struct copy_job job = {.source = source->key,
 			       .size = source->size,
 			       .source_etag = source->etag,
 			       .target_etag = ""};
 
-	if (!*name) {
+	char *key;
+
+	if (*target && target[strlen(target) - 1] == '/') {
 		log_warning("%s stays as others have written it, although it changed places",
 			    target);
 		return;
 	}
 	/* The same name at each attempt, which finds what another one has made. */
-	key_conflict_name(conflict, name, place->swap->vfs->config.node, place->swap->began,
-			  place->what->put_id);
-	buf_append(&key, target, (size_t)(name - target));
-	buf_puts(&key, conflict);
-	job.target = buf_str(&key);
-	outcome.err = key.failed ? -ENOMEM : key.len > OS_KEY_MAX ? -ENAMETOOLONG : 0;
+	key_conflict_name(conflict, key_name(target), place->swap->vfs->config.node,
+			  place->swap->began, place->what->put_id);
+	job.target = key = key_beside(target, conflict);
+	outcome.err = !key ? -ENOMEM : strlen(key) > OS_KEY_MAX ? -ENAMETOOLONG : 0;
 	if (!outcome.err)
 		copy_run(run->uploader, &job, &outcome);
 	snprintf(text, sizeof(text),
@@ -168,7 +166,7 @@ static void keep(struct tree_run *run, struct tree_item *item, const char *targe
 		vfs_report(place->swap->vfs, inode_at_key(place->swap->vfs, target), -ESTALE, text);
 	else if (outcome.err != -ESTALE)
 		tree_run_fail(run, outcome.err, "copy of", source->key, outcome.message);
-	buf_free(&key);
+	free(key);
 }
 
 static void place_key(struct tree_run *run, struct tree_item *item, const char *target)

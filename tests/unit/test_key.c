@@ -228,6 +228,33 @@ static void a_long_node_name_is_cut_too(void **state)
 	assert_string_equal(out, expected);
 }
 
+static void what_is_beside_a_key_is_of_its_kind(void **state)
+{
+	static const struct {
+		const char *key, *name, *beside, *aside;
+	} cases[] = {
+		{"file", "file", "n", ".s3mount-exchange-0123"},
+		{"a/b/file", "file", "a/b/n", "a/b/.s3mount-exchange-0123"},
+		{"a/b/", "b/", "a/n/", "a/.s3mount-exchange-0123/"},
+		{"b/", "b/", "n/", ".s3mount-exchange-0123/"},
+		{"a//", "/", "a/n/", "a/.s3mount-exchange-0123/"},
+		{"/", "/", "n/", ".s3mount-exchange-0123/"},
+		{"", "", "n", ".s3mount-exchange-0123"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *beside = key_beside(cases[i].key, "n"),
+		     *aside = key_aside(cases[i].key, "0123");
+
+		assert_string_equal(key_name(cases[i].key), cases[i].name);
+		assert_string_equal(beside, cases[i].beside);
+		assert_string_equal(aside, cases[i].aside);
+		free(beside);
+		free(aside);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +267,7 @@ int main(void)
 		cmocka_unit_test(long_names_are_cut_between_characters),
 		cmocka_unit_test(a_name_that_just_fits_is_not_cut),
 		cmocka_unit_test(a_long_node_name_is_cut_too),
+		cmocka_unit_test(what_is_beside_a_key_is_of_its_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -310,6 +310,34 @@ static void a_write_meanwhile_survives_a_crash(struct core_world *world)
 	assert_int_equal(world->memory->bucket.object_count, 2);
 }
 
+/* And dies again before the next upload: the names that they got after the first crash are not
+ * those of before. */
+static void the_new_names_survive_the_next_crash(struct core_world *world)
+{
+	struct job job = {world->node, "a", "b", 0, false};
+	struct vfs_handle *handle;
+
+	assert_int_equal(core_put(world->node, "a", "first"), 0);
+	assert_int_equal(core_put(world->node, "b", "second"), 0);
+	assert_int_equal(core_open(world->node, "a", O_RDWR, &handle), 0);
+	core_hold(world, OS_COPY, "a");
+	core_spawn(world->node, exchange_fiber, &job);
+	core_await_held(world);
+	assert_int_equal(core_write(handle, "FIRST", 0), 0);
+	core_hold_no_more(world);
+	core_hold(world, OS_PUT, "b");
+	core_crash(world->node);
+	core_assert_file(world->node, "b", "FIRST");
+	core_hold_no_more(world);
+	core_crash(world->node);
+	core_assert_file(world->node, "a", "second");
+	core_assert_file(world->node, "b", "FIRST");
+	core_drain(world->node);
+	core_assert_object(world, "a", "second");
+	core_assert_object(world, "b", "FIRST");
+	assert_int_equal(world->memory->bucket.object_count, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +355,7 @@ int main(void)
 		CORE_TEST(what_has_no_place_any_more_is_kept_beside),
 		CORE_TEST(a_write_meanwhile_goes_along),
 		CORE_TEST(a_write_meanwhile_survives_a_crash),
+		CORE_TEST(the_new_names_survive_the_next_crash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,15 +290,10 @@ static void exchange_loaded(const struct mixed *mixed, const char *etag)
 		inode_set_etag(file, etag);
 		os_meta_set(&file->meta, META_PUT_ID, mixed->put_id);
 	}
-	if (!directory) {
+	if (directory)
+		rename_exchange_names(file, directory);
+	else
 		rename_loaded(file, mixed->new_file);
-		return;
-	}
-	inode_exchange(file, directory);
-	if (file->persisted)
-		change_journal(file);
-	if (directory->persisted)
-		change_journal(directory);
 }
 
 /* new_etag NULL: the directory has moved, and the file was changed or removed since. */

@@ -10,11 +10,14 @@ from processes import wait_until
 
 
 class Writer(threading.Thread):
-    """Writes files one after the other until the mount dies; knows which of them were acknowledged."""
+    """Writes files one after the other until the mount dies; knows which of them were acknowledged.
+
+    By a descriptor of the mounted root: by a path it would go on in what is below the dead mount."""
 
     def __init__(self, mount, name, size, fsync=False):
         super().__init__(daemon=True)
-        self.mount, self.name, self.size, self.fsync = mount, name, size, fsync
+        self.root = os.open(mount.path, os.O_RDONLY | os.O_DIRECTORY)
+        self.name, self.size, self.fsync = name, size, fsync
         self.acknowledged = {}
         self.error = None
 
@@ -26,7 +29,7 @@ class Writer(threading.Thread):
             for number in range(100_000):
                 data = self.data(number)
                 name = f"{self.name}-{number:05}"
-                fd = os.open(self.mount / name, os.O_WRONLY | os.O_CREAT, 0o644)
+                fd = os.open(name, os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=self.root)
                 try:
                     os.write(fd, data)
                     if self.fsync:
@@ -37,6 +40,8 @@ class Writer(threading.Thread):
                 self.acknowledged[name] = data
         except OSError as error:
             self.error = error
+        finally:
+            os.close(self.root)
 
 
 def check_all(mount, bucket, acknowledged):

@@ -29,9 +29,11 @@ SHAPES = {
     "middle": {"share": 0.49, "flen": 1 << 20, "opsize": 65536},
     "parts": {"share": 0.01, "flen": 40 << 20, "opsize": 4 << 20},
 }
+# At least a byte: posix_fallocate of none is EINVAL everywhere, which fsx takes for a file system without it.
 FSX_CONFIG = """
 flen = {flen}
 [opsize]
+min = 1
 max = {opsize}
 [weights]
 close_open = 2

@@ -289,42 +289,48 @@ static void a_write_meanwhile_goes_along(struct core_world *world)
 	assert_int_equal(world->memory->bucket.object_count, 2);
 }
 
-/* The same, and the process dies: what was written is not somebody else's version. */
-static void a_write_meanwhile_survives_a_crash(struct core_world *world)
+/* An exchange of "a" and "b" in whose midst "a" is written to, until nothing is left but its last
+ * copy. */
+static void begin_with_a_write(struct core_world *world, struct job *job)
 {
-	struct job job = {world->node, "a", "b", 0, false};
 	struct vfs_handle *handle;
 
+	*job = (struct job){world->node, "a", "b", 0, false};
 	assert_int_equal(core_put(world->node, "a", "first"), 0);
 	assert_int_equal(core_put(world->node, "b", "second"), 0);
 	assert_int_equal(core_open(world->node, "a", O_RDWR, &handle), 0);
 	core_hold(world, OS_COPY, "a");
-	core_spawn(world->node, exchange_fiber, &job);
+	core_spawn(world->node, exchange_fiber, job);
 	core_await_held(world);
 	assert_int_equal(core_write(handle, "FIRST", 0), 0);
 	core_hold_no_more(world);
-	core_crash(world->node);
+}
+
+static void assert_exchanged(struct core_world *world)
+{
 	core_drain(world->node);
 	core_assert_object(world, "a", "second");
 	core_assert_object(world, "b", "FIRST");
 	assert_int_equal(world->memory->bucket.object_count, 2);
 }
 
+/* The process dies: what was written is not somebody else's version. */
+static void a_write_meanwhile_survives_a_crash(struct core_world *world)
+{
+	struct job job;
+
+	begin_with_a_write(world, &job);
+	core_crash(world->node);
+	assert_exchanged(world);
+}
+
 /* And dies again before the next upload: the names that they got after the first crash are not
  * those of before. */
 static void the_new_names_survive_the_next_crash(struct core_world *world)
 {
-	struct job job = {world->node, "a", "b", 0, false};
-	struct vfs_handle *handle;
+	struct job job;
 
-	assert_int_equal(core_put(world->node, "a", "first"), 0);
-	assert_int_equal(core_put(world->node, "b", "second"), 0);
-	assert_int_equal(core_open(world->node, "a", O_RDWR, &handle), 0);
-	core_hold(world, OS_COPY, "a");
-	core_spawn(world->node, exchange_fiber, &job);
-	core_await_held(world);
-	assert_int_equal(core_write(handle, "FIRST", 0), 0);
-	core_hold_no_more(world);
+	begin_with_a_write(world, &job);
 	core_hold(world, OS_PUT, "b");
 	core_crash(world->node);
 	core_assert_file(world->node, "b", "FIRST");
@@ -332,10 +338,7 @@ static void the_new_names_survive_the_next_crash(struct core_world *world)
 	core_crash(world->node);
 	core_assert_file(world->node, "a", "second");
 	core_assert_file(world->node, "b", "FIRST");
-	core_drain(world->node);
-	core_assert_object(world, "a", "second");
-	core_assert_object(world, "b", "FIRST");
-	assert_int_equal(world->memory->bucket.object_count, 2);
+	assert_exchanged(world);
 }
 
 int main(void)

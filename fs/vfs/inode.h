@@ -224,6 +224,9 @@ int remote_resolve(struct inode *parent, const char *name, struct inode **out);
 void remote_apply(struct inode *inode, const struct os_result *result);
 /* lookup.c: a child by name, confirmed within the attribute time; takes a busy reference */
 int vfs_find(struct inode *parent, const char *name, struct inode **out);
+/* The same for who needs its version, not its attributes, which may be unknown: a request less
+ * where the directory has been listed. */
+int vfs_find_named(struct inode *parent, const char *name, struct inode **out);
 /* listing.c: what S3 says about a directory */
 int listing_refresh(struct inode *directory);
 void listing_prefetch(struct inode *directory, size_t from, size_t count);

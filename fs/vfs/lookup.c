@@ -89,8 +89,9 @@ static int resolve_unknown(struct inode *parent, const char *name, struct inode 
 	return err && err != -ENOENT && listed && env_is_away(env) ? -ENOENT : err;
 }
 
-/* The child, confirmed within the attribute time; takes a busy reference. */
-static int find_child(struct inode *parent, const char *name, struct inode **out)
+/* The child, confirmed within the attribute time; takes a busy reference. named: its version alone,
+ * which a listing confirms, not its attributes. */
+static int find_child(struct inode *parent, const char *name, bool named, struct inode **out)
 {
 	struct directory *directory = parent->directory;
 	struct inode *child;
@@ -103,6 +104,8 @@ static int find_child(struct inode *parent, const char *name, struct inode **out
 		if (vfs_is_fresh(parent->vfs, directory->listed_at) || turn > 1) {
 			if (!child)
 				return -ENOENT;
+			if (named && child->confirmed_at > 0)
+				break;
 			inode_get(child);
 			err = read_attributes(parent, child);
 			inode_put(child);
@@ -152,7 +155,14 @@ int vfs_find(struct inode *parent, const char *name, struct inode **out)
 {
 	int err = key_check_name(name);
 
-	return err ? err : find_child(parent, name, out);
+	return err ? err : find_child(parent, name, false, out);
+}
+
+int vfs_find_named(struct inode *parent, const char *name, struct inode **out)
+{
+	int err = key_check_name(name);
+
+	return err ? err : find_child(parent, name, true, out);
 }
 
 int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name,

@@ -471,7 +471,7 @@ int vfs_unlink(struct vfs *vfs, uint64_t parent_ino, const char *name)
 
 	if (err)
 		return err;
-	err = vfs->config.read_only ? -EROFS : vfs_find(parent, name, &child);
+	err = vfs->config.read_only ? -EROFS : vfs_find_named(parent, name, &child);
 	if (!err) {
 		err = child->directory ? -EISDIR : name_remove(child);
 		inode_put(child);

@@ -175,6 +175,34 @@ static void what_was_never_uploaded_costs_nothing_to_remove(struct core_world *w
 	assert_int_equal(core_requests(world->node), 0);
 }
 
+/* Attributes that were read within the second of their version are read again, as they may have
+ * changed in it; a removal does not need them. */
+static void removing_what_was_just_made_costs_one_listing(struct core_world *world)
+{
+	enum { FILES = 10 };
+	char path[16];
+
+	for (int i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "d/%d", i);
+		objstore_memory_put(world->memory, path, "made by others", NULL);
+	}
+	for (int i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "d/%d", i);
+		assert_true(core_exists(world->node, path));
+	}
+	core_sleep(world, 3 * NSEC_PER_SEC);
+	core_zero(world->node);
+	assert_non_null(core_list(world->node, "d"));
+	for (int i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "d/%d", i);
+		assert_int_equal(core_unlink(world->node, path), 0);
+	}
+	assert_int_equal(world->node->count[OS_GET], 0);
+	assert_int_equal(world->node->count[OS_DELETE], FILES);
+	assert_true(world->node->count[OS_HEAD] <= 1); /* of the directory, which has no object */
+	assert_int_equal(world->memory->bucket.object_count, 1); /* it has one now */
+}
+
 static void a_walk_through_a_tree_lists_and_asks_for_each_file_once(struct core_world *world)
 {
 	struct stat found;
@@ -342,6 +370,7 @@ int main(void)
 		CORE_TEST(many_small_writes_are_one_upload),
 		CORE_TEST(several_changes_of_attributes_are_one_copy),
 		CORE_TEST(what_was_never_uploaded_costs_nothing_to_remove),
+		CORE_TEST(removing_what_was_just_made_costs_one_listing),
 		CORE_TEST(a_walk_through_a_tree_lists_and_asks_for_each_file_once),
 		CORE_TEST(a_walk_is_met_ahead),
 		CORE_TEST(who_goes_slowly_gets_nothing_ahead),

@@ -95,8 +95,10 @@ static int find_child(struct inode *parent, const char *name, bool named, struct
 {
 	struct directory *directory = parent->directory;
 	struct inode *child;
-	int err = 0;
+	int err = key_check_name(name);
 
+	if (err)
+		return err;
 	for (int turn = 0;; turn++) {
 		child = inode_child(parent, name);
 		if (child && is_confirmed(child))
@@ -153,16 +155,12 @@ static int find_child(struct inode *parent, const char *name, bool named, struct
 
 int vfs_find(struct inode *parent, const char *name, struct inode **out)
 {
-	int err = key_check_name(name);
-
-	return err ? err : find_child(parent, name, false, out);
+	return find_child(parent, name, false, out);
 }
 
 int vfs_find_named(struct inode *parent, const char *name, struct inode **out)
 {
-	int err = key_check_name(name);
-
-	return err ? err : find_child(parent, name, true, out);
+	return find_child(parent, name, true, out);
 }
 
 int vfs_lookup(struct vfs *vfs, struct vfs_caller caller, uint64_t parent_ino, const char *name,
